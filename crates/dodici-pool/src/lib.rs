@@ -23,6 +23,7 @@ pub use model::credit::{PIECE_OVERHEAD, piece_cost};
 pub use model::error::{Error, ErrorKind, ParseErrorCode, Replay, SocketInfo, SystemDetail};
 pub use model::event::{ConnectInfo, ConnectTimings, DisconnectInfo, Event, Protocol};
 pub use model::headers::HeaderBlock;
+pub use model::http3::{Congestion, Http3Config, Http3Mode};
 pub use model::id::{ConnId, RequestId};
 pub use model::origin::{Origin, Scheme};
 pub use model::phase::Phase;

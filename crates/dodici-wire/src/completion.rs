@@ -109,7 +109,7 @@ pub fn put_head(
     let mut flags = match head.version {
         Version::Http09 | Version::Http10 => HeadFlag::Http10 as u8,
         Version::Http11 => 0,
-        Version::Http2 => HeadFlag::Http2 as u8,
+        Version::Http2 | Version::Http3 => HeadFlag::Http2 as u8,
     };
     if over.reused {
         flags |= HeadFlag::Reused as u8;
@@ -121,7 +121,7 @@ pub fn put_head(
         flags |= HeadFlag::Last as u8;
     }
     put_record(out, kind as u8, flags, head.status, target, |out| {
-        if head.version == Version::Http2 {
+        if matches!(head.version, Version::Http2 | Version::Http3) {
             put_number(out, over.stream);
         } else {
             put_line(out, &head.reason);

@@ -261,7 +261,7 @@ wire_enum! {
     pub enum HeadFlag : u8 {
         /// HTTP/1.0.
         Http10 = 1,
-        /// HTTP/2: the first line is the stream number.
+        /// HTTP/2 or HTTP/3: the first line is the stream number.
         Http2 = 2,
         /// The connection had served a request before.
         Reused = 4,

@@ -106,7 +106,8 @@ impl Engine {
         hooks: ConnectHooks,
         events: Arc<dyn EventSink>,
     ) -> Result<Pool, Error> {
-        let connector = Connector::with_hooks(origin.clone(), config.connect.clone(), hooks)?;
+        let connector = Connector::with_hooks(origin.clone(), config.connect.clone(), hooks)?
+            .with_http3(&config.http3)?;
         Ok(Pool::new(
             origin,
             config,
@@ -124,5 +125,6 @@ impl Engine {
 /// # Errors
 /// As [`Engine::open_pool`].
 pub fn check_config(origin: &Origin, config: &OriginConfig) -> Result<(), Error> {
-    Connector::new(origin.clone(), config.connect.clone()).map(drop)
+    let connector = Connector::new(origin.clone(), config.connect.clone())?;
+    connector.with_http3(&config.http3).map(drop)
 }

@@ -6,6 +6,7 @@ use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::http3::Http3Config;
 use super::proxy::Proxy;
 use super::tls::TlsConfig;
 
@@ -30,6 +31,8 @@ pub struct OriginConfig {
     pub connect: ConnectConfig,
     /// Limits of HTTP/2 connections.
     pub http2: Http2Config,
+    /// Whether HTTP/3 is used, and limits of its connections.
+    pub http3: Http3Config,
 }
 
 /// Maximum time for the response after an unrequested `100 Continue`. undici fails such a request
@@ -67,6 +70,10 @@ impl OriginConfig {
                 max_replays: 1,
                 streams_before_settings: 1,
                 ..Http2Config::default()
+            },
+            http3: Http3Config {
+                max_replays: 1,
+                ..Http3Config::default()
             },
             ..Self::default()
         }

@@ -18,14 +18,17 @@ pub enum Protocol {
     Http1,
     /// HTTP/2.
     Http2,
+    /// HTTP/3.
+    Http3,
 }
 
 impl Protocol {
-    /// `h1` or `h2`.
+    /// `h1`, `h2` or `h3`.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Http1 => "h1",
             Self::Http2 => "h2",
+            Self::Http3 => "h3",
         }
     }
 }
@@ -153,7 +156,7 @@ named! {
             /// The id it would have had.
             conn: ConnId,
         },
-        /// An HTTP/2 connection takes this many concurrent requests from now on, possibly none. Until
+        /// An HTTP/2 or HTTP/3 connection takes this many concurrent requests from now on, possibly none. Until
         /// the peer has announced its limit, it takes one.
         Concurrency {
             /// The connection.

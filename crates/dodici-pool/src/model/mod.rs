@@ -6,6 +6,7 @@ pub(crate) mod credit;
 pub(crate) mod error;
 pub(crate) mod event;
 pub(crate) mod headers;
+pub(crate) mod http3;
 pub(crate) mod id;
 mod named;
 pub(crate) mod origin;

@@ -14,6 +14,8 @@ pub enum Version {
     Http11,
     /// HTTP/2.
     Http2,
+    /// HTTP/3.
+    Http3,
 }
 
 /// Status line and header fields of one response, informational ones included.

@@ -345,6 +345,7 @@ pub(super) fn response(body: IncomingBody) -> Result<http::Response<IncomingBody
         Version::Http10 => http::Version::HTTP_10,
         Version::Http11 => http::Version::HTTP_11,
         Version::Http2 => http::Version::HTTP_2,
+        Version::Http3 => http::Version::HTTP_3,
     };
     let mut fields = http::HeaderMap::with_capacity(head.headers.len());
     // One allocation for all values.

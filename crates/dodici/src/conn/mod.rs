@@ -4,6 +4,9 @@
 //! - `pipe`: an HTTP/1.1 connection; the guard is its decoder.
 //! - `hyper`: an HTTP/1.1 connection lent to hyper for one exchange.
 //! - `h2`: an HTTP/2 connection and its streams.
+//! - `h3`: the same over QUIC, behind the feature `http3`.
+//! - `huffman`: the code of strings in both. `multiplexed`: what these two have in common. `ready`: wakers that tell the connection's task
+//!   which of its streams to poll.
 //! - `eof`: what the end of the transport means.
 //! - `rest`: an HTTP/1.1 connection between two uses.
 //! - `stream`: the byte stream after an upgrade.
@@ -13,15 +16,25 @@
 mod eof;
 pub mod framing;
 pub(crate) mod h2;
+#[cfg(feature = "http3")]
+pub(crate) mod h3;
+mod huffman;
 mod hyper;
+mod multiplexed;
 mod pipe;
+mod ready;
 mod rest;
 mod stream;
 
 use dodici_pool::ExchangeConfig;
 
 pub(crate) use self::hyper::{Answer, HyperConn, Inbound, Piece, Started};
+pub(crate) use multiplexed::{
+    Driven, Multiplexed, MultiplexedStream, NotOpened, Received as StreamReceived, StreamFailure,
+    StreamLimits,
+};
 pub(crate) use pipe::{PipeConn, Received};
+pub(crate) use ready::{Ready, SlotWaker};
 pub(crate) use rest::AtRest;
 pub(crate) use stream::ByteStream;
 

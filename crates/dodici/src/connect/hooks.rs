@@ -3,6 +3,7 @@
 //! Set by front ends (dodici-reqwest has connector layers, resolvers and TLS settings), used by the
 //! connector and by a connection's task. A pool without hooks pays nothing.
 
+use std::any::Any;
 use std::fmt;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -148,9 +149,29 @@ pub trait AroundHook: Send + Sync {
     ) -> HookFuture<Result<Connected, Error>>;
 }
 
+/// What connects to the peer.
+pub(crate) enum Link {
+    /// A byte stream, for HTTP/1.1 or HTTP/2.
+    Stream(Transport),
+    /// For HTTP/3.
+    #[cfg(feature = "http3")]
+    Quic(Box<super::Quic>),
+}
+
+impl Link {
+    /// Keeps what counts the connection as long as the socket.
+    pub(crate) fn count(&mut self, permit: impl Any + Send + Sync) {
+        match self {
+            Self::Stream(transport) => transport.count(permit),
+            #[cfg(feature = "http3")]
+            Self::Quic(quic) => quic.count(permit),
+        }
+    }
+}
+
 /// A newly opened connection, on its way from the connector to the pool.
 pub struct Connected {
-    pub(crate) transport: Transport,
+    pub(crate) link: Link,
     pub(crate) info: ConnectInfo,
 }
 

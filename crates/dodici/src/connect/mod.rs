@@ -7,6 +7,7 @@
 //! - `proxy`: TLS to a proxy, `CONNECT` or SOCKS.
 //! - `tls`: trust, client certificates, verification, sessions, Node's error codes.
 //! - `hooks`: the caller's callbacks. `allow`, `public`: which addresses may be connected to.
+//! - `quic_leg`: QUIC instead of TCP and TLS, behind the feature `http3`; `quic`: the connection.
 //! - `errors`: system errors in Node's terms. `deadline`: the connect timeout.
 //!
 //! Called by the origin. Must not know pools, requests or HTTP.
@@ -23,6 +24,10 @@ mod hooks;
 mod local_stream;
 mod proxy;
 mod public;
+#[cfg(feature = "http3")]
+mod quic;
+#[cfg(feature = "http3")]
+mod quic_leg;
 mod read_ahead;
 mod session;
 mod socket;
@@ -38,7 +43,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dodici_pool::{
-    AddressOrder, ConnectConfig, ConnectInfo, Error, Origin, Phase, Protocol, Proxy, Scheme,
+    AddressOrder, ConnectConfig, ConnectInfo, Error, Http3Config, Http3Mode, Origin, Phase,
+    Protocol, Proxy, Scheme,
 };
 use tokio::time::Instant;
 
@@ -50,10 +56,13 @@ use self::tls::TlsLeg;
 
 pub use self::allow::{check_literal, public};
 pub(crate) use self::errors::mismatch;
+pub(crate) use self::hooks::Link;
 pub use self::hooks::{
     AddressRule, AroundHook, ConnectHooks, Connected, HookFuture, ResolveHook, SocketHook,
 };
 pub use self::public::is_public;
+#[cfg(feature = "http3")]
+pub(crate) use self::quic::{Progress, Quic};
 pub(crate) use self::socket::Probe;
 pub use self::tls::IdentityHook;
 pub(crate) use self::tls::node_codes::describe_io_error;
@@ -73,6 +82,8 @@ pub(crate) struct Connector {
     proxy: Option<ProxyLeg>,
     /// `None` for plain text.
     tls: Option<TlsLeg>,
+    #[cfg(feature = "http3")]
+    quic: Option<quic_leg::QuicLeg>,
     hooks: ConnectHooks,
 }
 
@@ -88,6 +99,12 @@ struct Deadlines {
     all: Deadline,
     /// Of those to the proxy, if there is one.
     reach: Deadline,
+}
+
+/// The answer of a resolver, and how long it took; `None` for a literal address.
+struct Addresses {
+    found: Vec<SocketAddr>,
+    dns: Option<Duration>,
 }
 
 /// A connected socket, and how it was connected.
@@ -138,8 +155,24 @@ impl Connector {
             config,
             proxy,
             tls,
+            #[cfg(feature = "http3")]
+            quic: None,
             hooks,
         })
+    }
+
+    /// The same for a pool with these options of HTTP/3.
+    ///
+    /// # Errors
+    /// `InvalidRequest` if it cannot be used.
+    pub(crate) fn with_http3(self, config: &Http3Config) -> Result<Self, Error> {
+        if config.mode == Http3Mode::Off {
+            return Ok(self);
+        }
+        #[cfg(feature = "http3")]
+        return quic_leg::add(self, config);
+        #[cfg(not(feature = "http3"))]
+        Err(errors::bad_option("http3", "this build has no HTTP/3"))
     }
 
     /// Whether a connector with these would open the same connections.
@@ -230,6 +263,25 @@ impl Connector {
             });
         }
         let (host, port) = self.first_hop();
+        let addresses = self.lookup(host, port, deadlines).await?;
+        let dns = addresses.dns;
+        let (stream, tcp) = self.dial(&addresses.found, deadlines.reach).await?;
+        Ok(Opened {
+            socket: Socket::Tcp(stream),
+            dns,
+            tcp: Some(tcp),
+        })
+    }
+
+    /// The addresses of a host, with this port.
+    async fn lookup(
+        &self,
+        host: &str,
+        port: u16,
+        deadlines: &mut Deadlines,
+    ) -> Result<Addresses, Error> {
+        let begun = Instant::now();
+        let deadline = deadlines.reach;
         // A literal address needs no lookup.
         let literal = host.parse::<std::net::IpAddr>().is_ok();
         let hook = self.hooks.resolve.as_ref().filter(|_| !literal);
@@ -253,12 +305,12 @@ impl Connector {
             }
             Ok(found)
         };
-        let addresses = if hook.is_some_and(|hook| hook.keeps_time()) {
-            let addresses = lookup.await?;
+        let found = if hook.is_some_and(|hook| hook.keeps_time()) {
+            let found = lookup.await?;
             if deadline.has_passed() {
                 *deadlines = self.deadlines(Instant::now());
             }
-            addresses
+            found
         } else {
             deadline
                 .run_lookup(lookup)
@@ -266,12 +318,7 @@ impl Connector {
                 .map_err(|_| self.timed_out(deadline, Phase::Resolve, &[]))??
         };
         let dns = (!literal).then(|| begun.elapsed());
-        let (stream, tcp) = self.dial(&addresses, deadlines.reach).await?;
-        Ok(Opened {
-            socket: Socket::Tcp(stream),
-            dns,
-            tcp: Some(tcp),
-        })
+        Ok(Addresses { found, dns })
     }
 
     /// The TCP leg, also used by tests with their own addresses.

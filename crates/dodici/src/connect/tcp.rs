@@ -1,4 +1,5 @@
-//! The TCP leg: from a list of addresses to one connected socket, racing them as in RFC 8305.
+//! The TCP leg: from a list of addresses to one connected socket, racing them as in RFC 8305. QUIC
+//! races them in the same way.
 //!
 //! Called by the connector. Must not know names, TLS or deadlines: dropping the future closes every
 //! attempt that is still open.
@@ -29,7 +30,7 @@ pub(super) struct Dialer<'a> {
     started: usize,
 }
 
-type Attempt<'a> = Pin<Box<dyn Future<Output = (usize, Result<TcpStream, Error>)> + Send + 'a>>;
+type Attempt<'a, T> = Pin<Box<dyn Future<Output = (usize, Result<T, Error>)> + Send + 'a>>;
 
 impl<'a> Dialer<'a> {
     /// `addresses` must not be empty. Their ports are used unchanged.
@@ -51,20 +52,34 @@ impl<'a> Dialer<'a> {
     /// Connects. On failure: the error, or for several addresses an error with all attempts in the
     /// order in which they were started.
     pub(super) async fn run(&mut self, host: &'a str, port: u16) -> Result<TcpStream, Error> {
+        let (config, hooks) = (self.config, self.hooks);
+        let dial = |address| dial(address, host, config, hooks);
+        self.run_with(host, port, dial).await
+    }
+
+    /// The same with another way to connect to an address.
+    pub(super) async fn run_with<T: 'a, F>(
+        &mut self,
+        host: &'a str,
+        port: u16,
+        dial: impl Fn(SocketAddr) -> F,
+    ) -> Result<T, Error>
+    where
+        F: Future<Output = Result<T, Error>> + Send + 'a,
+    {
         if let [only] = self.candidates[..] {
             self.started = 1;
-            return dial(only, host, self.config, self.hooks).await;
+            return dial(only).await;
         }
-        let (config, hooks) = (self.config, self.hooks);
-        let mut pending: Vec<Attempt<'a>> = Vec::new();
+        let config = self.config;
+        let mut pending: Vec<Attempt<'a, T>> = Vec::new();
         let mut failures: Vec<(usize, Error)> = Vec::new();
         loop {
             if let Some(&address) = self.candidates.get(self.started) {
                 let index = self.started;
                 self.started += 1;
-                pending.push(Box::pin(async move {
-                    (index, dial(address, host, config, hooks).await)
-                }));
+                let dialled = dial(address);
+                pending.push(Box::pin(async move { (index, dialled.await) }));
             } else if pending.is_empty() {
                 failures.sort_by_key(|(index, _)| *index);
                 let attempts = failures.into_iter().map(|(_, error)| error).collect();
@@ -132,10 +147,10 @@ impl<'a> Dialer<'a> {
 }
 
 /// Polls all attempts; the first that settles is taken out of the list.
-fn poll_attempts(
-    pending: &mut Vec<Attempt<'_>>,
+fn poll_attempts<T>(
+    pending: &mut Vec<Attempt<'_, T>>,
     cx: &mut Context<'_>,
-) -> Poll<(usize, Result<TcpStream, Error>)> {
+) -> Poll<(usize, Result<T, Error>)> {
     for position in 0..pending.len() {
         if let Poll::Ready(settled) = pending[position].as_mut().poll(cx) {
             drop(pending.remove(position));

@@ -2,22 +2,21 @@
 //! how the reader's credit affects the deadlines.
 //!
 //! [`Rules`] is a state machine without I/O, embedded in the exchange of each wire
-//! (`origin::pipeline`, [`super::hyper`], [`super::h2`]). The wire reports what happened and asks
+//! (`origin::pipeline`, [`super::hyper`], [`super::multiplexed`]). The wire reports what happened and asks
 //! what follows from it. Must not know sockets, sinks or framing. Whether a lost request may be
 //! sent again is decided in [`super::job`].
 
 use std::time::Duration;
 
 use dodici_pool::{
-    CloseReason, Error, ErrorKind, ExchangeConfig, HeaderBlock, Phase, Request, SizeLimit,
-    UnexpectedContinue,
+    CloseReason, Error, ErrorKind, ExchangeConfig, HeaderBlock, Phase, Protocol, Request,
+    SizeLimit, UnexpectedContinue,
 };
 use tokio::time::Instant;
 
 use super::pace::Pace;
 use crate::clock::Moment;
 use crate::conn::framing::Informational;
-use crate::conn::h2::PROTOCOL_ERROR;
 use crate::decoding::too_large;
 
 #[cfg(test)]
@@ -58,7 +57,38 @@ pub(crate) enum Stage {
 pub(crate) enum Wire {
     #[default]
     Http1,
+    /// HTTP/2.
     Http2,
+    /// HTTP/3, with the rules of HTTP/2.
+    Http3,
+}
+
+impl Wire {
+    pub(crate) fn of(protocol: Protocol) -> Self {
+        match protocol {
+            Protocol::Http2 => Self::Http2,
+            Protocol::Http3 => Self::Http3,
+            _ => Self::Http1,
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Http1 => "HTTP/1.1",
+            Self::Http2 => "HTTP/2",
+            Self::Http3 => "HTTP/3",
+        }
+    }
+
+    /// The error code of a stream on which the peer violated the protocol.
+    fn malformed(self) -> u32 {
+        match self {
+            // PROTOCOL_ERROR (RFC 9113, section 7).
+            Self::Http1 | Self::Http2 => 1,
+            // H3_MESSAGE_ERROR (RFC 9114, section 8.1).
+            Self::Http3 => 0x10e,
+        }
+    }
 }
 
 /// Body length declared by the head, where the wire's framing does not enforce it.
@@ -241,7 +271,7 @@ impl Rules {
         }
         if self.stage == Stage::Body && bytes > 0 {
             match self.length {
-                Length::Nothing => return Err(unexpected_body()),
+                Length::Nothing => return Err(unexpected_body(self.wire)),
                 Length::Exactly(length) if self.received() > length => {
                     return Err(length_mismatch());
                 }
@@ -311,7 +341,7 @@ impl Rules {
     pub(crate) fn wait_for_rest(&mut self, config: &ExchangeConfig, now: &Moment) -> bool {
         let grace = match self.wire {
             Wire::Http1 => config.body_grace,
-            Wire::Http2 => Some(REST_OF_BODY),
+            Wire::Http2 | Wire::Http3 => Some(REST_OF_BODY),
         };
         if grace.is_some() {
             self.stage = Stage::Ending;
@@ -389,7 +419,7 @@ impl Rules {
         let (kind, text) = if self.has_head() {
             let text = match self.wire {
                 Wire::Http1 => "Body Timeout Error".into(),
-                Wire::Http2 => format!("HTTP/2: \"stream timeout after {millis}\"").into(),
+                wire => format!("{}: \"stream timeout after {millis}\"", wire.name()).into(),
             };
             (ErrorKind::BodyTimeout, text)
         } else {
@@ -399,10 +429,11 @@ impl Rules {
             }
             let text: std::borrow::Cow<'static, str> = match (self.wire, self.stage) {
                 (Wire::Http1, _) => "Headers Timeout Error".into(),
-                (Wire::Http2, Stage::Waits) => {
-                    format!("HTTP/2: server did not accept a new stream within {millis}").into()
+                (wire, Stage::Waits) => {
+                    let name = wire.name();
+                    format!("{name}: server did not accept a new stream within {millis}").into()
                 }
-                (Wire::Http2, _) => format!("HTTP/2: \"headers timeout after {millis}\"").into(),
+                (wire, _) => format!("{}: \"headers timeout after {millis}\"", wire.name()).into(),
             };
             (ErrorKind::HeadersTimeout, text)
         };
@@ -421,11 +452,15 @@ impl Rules {
     }
 }
 
-fn unexpected_body() -> Error {
+fn unexpected_body(wire: Wire) -> Error {
+    let message = format!(
+        "{}: unexpected body in a response that cannot have one",
+        wire.name()
+    );
     Error::new(
-        ErrorKind::StreamReset(PROTOCOL_ERROR),
+        ErrorKind::StreamReset(wire.malformed()),
         Phase::Body,
-        "HTTP/2: unexpected body in a response that cannot have one",
+        message,
     )
 }
 

@@ -29,8 +29,8 @@ use std::sync::Arc;
 use std::task::Waker;
 
 use dodici_pool::{
-    CloseReason, ConnId, ConnectConfig, Error, ErrorKind, Event, Origin, OriginConfig, OriginPool,
-    Phase, PoolStats, Refused, Request, RequestId, RequestKind, Traits,
+    CloseReason, ConnId, ConnectConfig, Error, ErrorKind, Event, Http3Mode, Origin, OriginConfig,
+    OriginPool, Phase, PoolStats, Refused, Request, RequestId, RequestKind, Traits,
 };
 use parking_lot::{Mutex, ReentrantMutex};
 use tokio::runtime::Handle;
@@ -195,6 +195,9 @@ impl Pool {
         if limits.expected_concurrency <= 1 && may_be_http2 {
             limits.expected_concurrency = config.http2.max_concurrent_streams;
         }
+        if config.http3.mode == Http3Mode::PriorKnowledge {
+            limits.expected_concurrency = config.http3.max_concurrent_streams;
+        }
         let member = limit.map(ConnectionLimit::join);
         let mut machine = OriginPool::new(limits);
         if let Some(limit) = limit {
@@ -298,7 +301,9 @@ impl Pool {
         let is_same = |current: &Arc<Connector>| current.is_made_of(config, &hooks);
         if !connector.as_ref().is_ok_and(is_same) {
             let origin = self.0.origin.clone();
-            *connector = Connector::with_hooks(origin, config.clone(), hooks).map(Arc::new);
+            *connector = Connector::with_hooks(origin, config.clone(), hooks)
+                .and_then(|connector| connector.with_http3(&self.0.config.http3))
+                .map(Arc::new);
         }
     }
 

@@ -1,7 +1,7 @@
-//! The loop of an HTTP/2 connection's task: many concurrent exchanges over one connection.
+//! The loop of an HTTP/2 or HTTP/3 connection's task: many concurrent exchanges over one connection.
 //!
 //! One poll function ([`Multiplex::poll`]). Everything that can wake the task has a number
-//! ([`Ready`]): the h2 driver, the mailbox, the timer, and each exchange. A round serves what is
+//! ([`Ready`]): the connection's driver, the mailbox, the timer, and each exchange. A round serves what is
 //! marked ready, then the driver writes the results; so a wake-up costs nothing for streams that it
 //! does not concern.
 //!
@@ -16,16 +16,19 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use dodici_pool::{
-    CloseReason, ConnId, Error, ErrorKind, Event, Http2Config, Phase, RequestId, RequestKind,
-};
+use dodici_pool::{CloseReason, ConnId, Error, ErrorKind, Event, Phase, RequestId, RequestKind};
 use tokio::time::Instant;
 
 use self::time::Ping;
 use super::lease::Lease;
 use super::{After, Mailbox, PoolInner, contain, destroyed, now};
 use crate::clock::Timer;
-use crate::conn::h2::{Driven, H2Conn, NotOpened, Ready, SlotWaker, Target};
+use crate::conn::h2::{H2Conn, Target};
+#[cfg(feature = "http3")]
+use crate::conn::h3::H3Conn;
+use crate::conn::{Driven, Multiplexed, NotOpened, Ready, SlotWaker, StreamLimits};
+#[cfg(feature = "http3")]
+use crate::connect::Quic;
 use crate::connect::Transport;
 use crate::exchange::{Job, StreamExchange, StreamFinish};
 use crate::sink::ExchangeInfo;
@@ -45,22 +48,33 @@ const ROUNDS: usize = 16;
 /// # Errors
 /// If the transport fails meanwhile.
 pub(super) async fn connect(pool: &PoolInner, transport: Transport) -> Result<H2Conn, Error> {
-    let target = Target::new(pool.origin.scheme, pool.origin.authority().to_string());
-    H2Conn::new(transport, &pool.config.http2, target).await
+    H2Conn::new(transport, &pool.config.http2, target(pool)).await
+}
+
+/// Starts HTTP/3 on a QUIC connection.
+#[cfg(feature = "http3")]
+pub(super) fn connect_quic(pool: &PoolInner, quic: Box<Quic>) -> H3Conn {
+    H3Conn::new(quic, &pool.config.http3, target(pool))
+}
+
+fn target(pool: &PoolInner) -> Target {
+    Target::new(pool.origin.scheme, pool.origin.authority().to_string())
 }
 
 /// Serves requests on the connection until it ends.
-pub(super) async fn serve(
+pub(super) async fn serve<C: Multiplexed>(
     pool: Arc<PoolInner>,
     id: ConnId,
     mailbox: Arc<Mailbox>,
-    conn: H2Conn,
+    conn: C,
     lease: Lease,
 ) {
     let mut multiplex = Multiplex::new(pool, id, mailbox, conn, lease);
     let (reason, error) = std::future::poll_fn(|cx| multiplex.poll(cx)).await;
     let Multiplex {
-        mut lease, conn, ..
+        mut lease,
+        mut conn,
+        ..
     } = multiplex;
     lease.set_traffic(conn.traffic());
     if conn.lingers() {
@@ -73,14 +87,14 @@ pub(super) async fn serve(
 }
 
 /// A slot for an exchange. Its waker is reused by successive exchanges.
-struct Slot {
+struct Slot<C: Multiplexed> {
     waker: SlotWaker,
-    exchange: Option<StreamExchange>,
+    exchange: Option<StreamExchange<C>>,
 }
 
 /// See the module. Fields drop in this order: exchanges settle before the lease reports the end.
-struct Multiplex {
-    slots: Vec<Slot>,
+struct Multiplex<C: Multiplexed> {
+    slots: Vec<Slot<C>>,
     free: Vec<u32>,
     /// Exchanges waiting for a stream, oldest first.
     unopened: VecDeque<u32>,
@@ -90,7 +104,8 @@ struct Multiplex {
     opened: usize,
     /// Those of them that are byte streams, whose requests the pool has released.
     upgraded: usize,
-    conn: H2Conn,
+    conn: C,
+    limits: StreamLimits,
     ready: Ready,
     driver: SlotWaker,
     inbox: SlotWaker,
@@ -118,21 +133,16 @@ struct Multiplex {
 
 type End = (CloseReason, Option<Error>);
 
-impl Multiplex {
-    fn new(
-        pool: Arc<PoolInner>,
-        id: ConnId,
-        mailbox: Arc<Mailbox>,
-        conn: H2Conn,
-        lease: Lease,
-    ) -> Self {
+impl<C: Multiplexed> Multiplex<C> {
+    fn new(pool: Arc<PoolInner>, id: ConnId, mailbox: Arc<Mailbox>, conn: C, lease: Lease) -> Self {
         let ready = Ready::default();
         let waker = |number| {
             let waker = ready.waker(number);
             waker.wake();
             waker
         };
-        let ping = Ping::new(pool.config.http2.ping_interval);
+        let limits = C::limits(&pool.config);
+        let ping = Ping::new(limits.ping_interval);
         Self {
             slots: Vec::new(),
             free: Vec::new(),
@@ -141,6 +151,7 @@ impl Multiplex {
             opened: 0,
             upgraded: 0,
             conn,
+            limits,
             driver: waker(DRIVER),
             inbox: waker(INBOX),
             clock: waker(CLOCK),
@@ -160,10 +171,6 @@ impl Multiplex {
             pool,
             lease,
         }
-    }
-
-    fn config(&self) -> &Http2Config {
-        &self.pool.config.http2
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<End> {
@@ -367,7 +374,7 @@ impl Multiplex {
         }
     }
 
-    fn give_back(&mut self, exchange: StreamExchange) {
+    fn give_back(&mut self, exchange: StreamExchange<C>) {
         let StreamExchange { request, job, .. } = exchange;
         self.pool.give_back(self.id, After::GoOn, request, job);
         self.stirred = true;
@@ -402,7 +409,7 @@ impl Multiplex {
 
     /// The peer allows this many streams from now on.
     fn refit(&mut self, limit: usize) {
-        let most = self.config().max_concurrent_streams.max(1) as usize;
+        let most = self.limits.streams as usize;
         // If no stream is allowed at all, requests wait here, each with its headers timeout
         // running.
         let places = if limit == 0 { most } else { limit.min(most) };

@@ -9,11 +9,11 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
 
-use dodici_pool::{CloseReason, ConnId, ConnectInfo, Error, Event, Protocol};
+use dodici_pool::{CloseReason, ConnId, ConnectInfo, Error, Event, Http3Mode, Protocol};
 
 use super::lease::Lease;
 use super::{Mailbox, Permit, PoolInner, contain, multiplex, now, pipeline};
-use crate::connect::{Connected, Transport};
+use crate::connect::{Connected, Connector, Link};
 use crate::trace::Attempt;
 
 /// Serves requests until the connection ends.
@@ -61,7 +61,7 @@ async fn establish(
         }
         result = connect(&pool) => result,
     };
-    let (mut transport, mut info) = match connected {
+    let (mut link, mut info) = match connected {
         Ok(connected) => connected,
         Err(error) => {
             // It makes room before the pool hears of it.
@@ -71,8 +71,19 @@ async fn establish(
         }
     };
     if let Some(permit) = permit {
-        transport.count(permit);
+        link.count(permit);
     }
+    let transport = match link {
+        Link::Stream(transport) => transport,
+        #[cfg(feature = "http3")]
+        Link::Quic(quic) => {
+            let conn = multiplex::connect_quic(&pool, quic);
+            let lease = Lease::new(Arc::clone(&pool), id, Arc::clone(&mailbox), info);
+            let most = pool.config.http3.max_concurrent_streams;
+            connecting.succeed(Slots::Streams(most));
+            return Some(Box::pin(multiplex::serve(pool, id, mailbox, conn, lease)));
+        }
+    };
     let http2 = &pool.config.http2;
     if http2.prior_knowledge || info.protocol == Protocol::Http2 {
         info.protocol = Protocol::Http2;
@@ -97,17 +108,31 @@ async fn establish(
 }
 
 /// Opens the connection, with the caller's hooks if there are any.
-async fn connect(pool: &Arc<PoolInner>) -> Result<(Transport, ConnectInfo), Error> {
+async fn connect(pool: &Arc<PoolInner>) -> Result<(Link, ConnectInfo), Error> {
     let connector = pool.connector()?;
+    let mode = pool.config.http3.mode;
     let Some(hook) = connector.around() else {
-        return connector.connect().await;
+        return open(&connector, mode).await;
     };
     let inner = Arc::clone(&connector);
     let made = hook.around(Box::pin(async move {
-        let (transport, info) = inner.connect().await?;
-        Ok(Connected { transport, info })
+        let (link, info) = open(&inner, mode).await?;
+        Ok(Connected { link, info })
     }));
-    made.await.map(|made| (made.transport, made.info))
+    made.await.map(|made| (made.link, made.info))
+}
+
+async fn open(connector: &Connector, mode: Http3Mode) -> Result<(Link, ConnectInfo), Error> {
+    #[cfg(feature = "http3")]
+    if mode == Http3Mode::PriorKnowledge {
+        // Boxed, so that other connections do not carry its size.
+        let (quic, info) = Box::pin(connector.connect_quic(None)).await?;
+        return Ok((Link::Quic(quic), info));
+    }
+    // Without the feature, there are no pools with another mode.
+    let _ = mode;
+    let (transport, info) = connector.connect().await?;
+    Ok((Link::Stream(transport), info))
 }
 
 /// How a connection carries its requests.

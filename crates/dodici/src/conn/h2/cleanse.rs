@@ -11,8 +11,8 @@
 use super::frames::{
     END_HEADERS, END_STREAM, Fragment, HEADER, PRIORITY, fragments, put_frame_header,
 };
-use super::huffman::Huffman;
 use super::names::{REQUEST, STATUSES, is_name_byte, is_value_byte};
+use crate::conn::huffman::Huffman;
 
 /// Payload of the frames that a rewritten block is put into: every peer may send that much.
 const FRAME: usize = 16_384;
@@ -197,8 +197,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::super::frames::kind;
-    use super::super::huffman::tests::encode;
     use super::*;
+    use crate::conn::huffman::tests::encode;
 
     fn literal(first: u8, name: &[u8], value: &[u8]) -> Vec<u8> {
         let mut bytes = vec![first];

@@ -2,27 +2,34 @@
 //!
 //! `origin::multiplex` calls it; all methods are polled from that one task and none blocks.
 
+use std::borrow::Cow;
 use std::future::poll_fn;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use dodici_pool::{
-    CloseReason, Error, ErrorKind, Http2Config, Phase, Replay, Request, RequestKind, ResponseHead,
-    SocketInfo,
+    CloseReason, Error, ErrorKind, Http2Config, OriginConfig, Phase, Protocol, Replay, Request,
+    RequestKind, ResponseHead, SocketInfo,
 };
 use h2::client::{Connection, SendRequest};
 use parking_lot::Mutex;
 
-use super::NO_ERROR;
 use super::budget::FrameBudget;
 use super::head::Target;
-use super::stream::{H2Stream, Received};
+use super::stream::H2Stream;
 use super::tap::{Seen, Tap, TapIo};
+use super::{CANCEL, NO_ERROR, PROTOCOL_ERROR};
 use crate::conn::eof::{Ended, socket_error};
 use crate::conn::framing::decoded_size;
+use crate::conn::multiplexed::{
+    Driven, Multiplexed, MultiplexedStream, NotOpened, Received, StreamFailure, StreamLimits,
+};
 use crate::connect::{Probe, Transport};
+
+/// The first stream that a client opens (RFC 9113, section 5.1.1).
+const FIRST_STREAM: u32 = 1;
 
 /// Largest window (RFC 9113, section 6.9.1).
 const MAX_WINDOW: u32 = (1 << 31) - 1;
@@ -43,26 +50,10 @@ const UNTAKEN_DATA: usize = 8 << 20;
 /// Bytes that one stream buffers before they are written: two slices of a body.
 const SEND_BUFFER: usize = 128 * 1024;
 
-/// The state of h2's connection.
-pub(crate) enum Driven {
-    /// It is open. Streams may have progress to report.
-    Up,
-    /// It has ended, for this reason; `None` if everything was reported before.
-    Ended(Ended),
-}
-
 /// Stream id at which a connection stops accepting requests. Ids end at 2³¹ − 1 (RFC 9113, section
 /// 5.1.1), which a busy connection reaches in hours; the remaining ones are for requests already
 /// assigned to it.
 const LAST_STREAM: u32 = (1 << 31) - (1 << 18);
-
-/// Why a request got no stream.
-pub(crate) enum NotOpened {
-    /// It cannot be sent on any connection.
-    Refused(Error),
-    /// The connection accepts no more streams.
-    Closed,
-}
 
 /// See the module.
 pub(crate) struct H2Conn {
@@ -73,7 +64,7 @@ pub(crate) struct H2Conn {
     ping: Option<h2::PingPong>,
     target: Target,
     /// For response heads; reused.
-    pub(crate) head: ResponseHead,
+    head: ResponseHead,
     seen: Seen,
     /// The stream opened last, while h2's sender may hold it; 0 for none. A held stream is not
     /// reset when the exchange drops it.
@@ -153,137 +144,9 @@ impl H2Conn {
         })
     }
 
-    /// Reads and writes. Afterwards [`H2Conn::seen`] and the limits are up to date.
-    pub(crate) fn poll_drive(&mut self, cx: &mut Context<'_>) -> Driven {
-        if self.ended {
-            return Driven::Up;
-        }
-        self.tap.lock().begin_turn();
-        let polled = Future::poll(std::pin::Pin::new(&mut self.driver), cx);
-        self.seen = self.tap.lock().seen;
-        if self.held != 0 && self.held <= self.seen.highest_sent {
-            self.held = 0;
-            // Its head has been sent, so h2 has no reason to wait and releases it.
-            let _ready = self.poll_ready(cx);
-        }
-        match polled {
-            Poll::Pending => Driven::Up,
-            Poll::Ready(result) => {
-                self.ended = true;
-                Driven::Ended(self.explain(result.err()))
-            }
-        }
-    }
-
-    /// Maximum number of concurrent streams that the peer currently allows.
-    pub(crate) fn limit(&self) -> usize {
-        self.driver.max_concurrent_send_streams()
-    }
-
-    /// Whether the peer's SETTINGS have arrived, so that [`H2Conn::limit`] is the peer's.
-    pub(crate) fn is_settled(&self) -> bool {
-        self.seen.settings
-    }
-
-    /// Why the connection should accept no more requests, if so.
-    pub(crate) fn is_leaving(&self) -> Option<CloseReason> {
-        if self.seen.goaway.is_some() {
-            Some(CloseReason::PeerClosed)
-        } else if self.seen.foreign_kept {
-            Some(CloseReason::ProtocolError)
-        } else if self.seen.resets >= MAX_RESETS || self.seen.highest_sent >= LAST_STREAM {
-            Some(CloseReason::NotReusable)
-        } else {
-            None
-        }
-    }
-
-    /// Whether the peer provably has not processed this stream, and never will.
-    pub(crate) fn is_unprocessed(&self, stream: u32) -> bool {
-        self.seen.goaway.is_some_and(|(last, _)| stream > last)
-            || (self.ended && stream > self.seen.highest_sent)
-    }
-
-    /// The peer sent GOAWAY with an error: as in Node, that ends the connection immediately,
-    /// because responses to accepted requests may never arrive.
-    pub(crate) fn goaway_failure(&self) -> Option<Error> {
-        self.seen
-            .goaway
-            .filter(|(_, code)| *code != NO_ERROR)
-            .and_then(|_| self.goaway_error())
-    }
-
-    /// The error for a request that the peer's GOAWAY left unprocessed.
-    pub(crate) fn goaway_error(&self) -> Option<Error> {
-        let (_, code) = self.seen.goaway?;
-        Some(goaway_error(code).with_socket(self.socket_info()))
-    }
-
-    /// Checks, without waiting for the event loop, that the peer has not closed an idle connection.
-    /// Whatever else it sent is read by the next drive.
-    pub(crate) fn check(&mut self, cx: &mut Context<'_>) -> Result<(), Ended> {
-        let closed = match self.tap.lock().probe(cx) {
-            Probe::Clean | Probe::Data => return Ok(()),
-            Probe::Closed(error) => error,
-        };
-        let error = match closed {
-            Some(error) => socket_error("read", Phase::Queued, &error),
-            None => Error::new(ErrorKind::Socket, Phase::Queued, "other side closed"),
-        };
-        let error = error
-            .with_replay(Replay::Unsent)
-            .with_socket(self.socket_info());
-        Err((CloseReason::PeerClosed, error))
-    }
-
-    /// Whether h2 accepts another stream now; wakes `cx` when it does.
-    pub(crate) fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
-        match &mut self.sender {
-            None => Poll::Ready(false),
-            Some(sender) => sender.poll_ready(cx).map(|ready| ready.is_ok()),
-        }
-    }
-
-    /// Opens a stream for this request. Only after [`H2Conn::poll_ready`].
-    ///
-    /// # Errors
-    /// See [`NotOpened`].
-    pub(crate) fn open(
-        &mut self,
-        request: &Request,
-        has_body: bool,
-    ) -> Result<H2Stream, NotOpened> {
-        let Some(sender) = &mut self.sender else {
-            return Err(NotOpened::Closed);
-        };
-        let head = self.target.request(request).map_err(NotOpened::Refused)?;
-        let is_extended = request.kind == RequestKind::Upgrade;
-        if is_extended && !sender.is_extended_connect_protocol_enabled() {
-            return Err(NotOpened::Refused(Error::new(
-                ErrorKind::Unserved,
-                Phase::Send,
-                "HTTP/2: Extended CONNECT protocol not supported by server",
-            )));
-        }
-        match sender.send_request(head, !has_body) {
-            Ok((response, body)) => {
-                let stream = H2Stream::new(response, body, has_body, self.stream_window);
-                self.held = stream.id();
-                Ok(stream)
-            }
-            Err(error) if error.is_go_away() || error.is_io() || error.is_reset() => {
-                Err(NotOpened::Closed)
-            }
-            Err(error) => Err(NotOpened::Refused(
-                Error::new(ErrorKind::InvalidRequest, Phase::Send, error.to_string())
-                    .with_source(error),
-            )),
-        }
-    }
-
     /// Charges received fields by their decoded size: on the wire they may have been a hundredth of
     /// it.
-    pub(crate) fn decoded(&mut self, received: &Received) {
+    fn decoded(&mut self, received: &Received) {
         let fields = match received {
             Received::Informational | Received::Head => &self.head.headers,
             Received::End(Some(trailers)) => trailers,
@@ -293,110 +156,6 @@ impl H2Conn {
         if bytes >= FrameBudget::PRICED_FIELDS {
             self.tap.lock().decoded(bytes);
         }
-    }
-
-    /// The error for invalid fields on this stream that h2 does not detect; reported once.
-    pub(crate) fn overlooked(&mut self, stream: u32, received: &Received) -> Option<&'static str> {
-        // Called for every response, and hardly any has such fields.
-        if self.seen.foreign && self.tap.lock().take_foreign(stream) {
-            return Some("HTTP/2: a pseudo-header of a request in a response");
-        }
-        if let Received::End(trailers) = received
-            && self.seen.last_fields
-            && let Some(sent) = self.tap.lock().take_last_fields(stream)
-            && let Some(trailers) = trailers
-            && trailers.len() != sent as usize
-        {
-            // h2 does not report pseudo-headers or fields over the limit.
-            return Some(
-                "HTTP/2: trailers with a pseudo-header, or larger than max_header_list_size",
-            );
-        }
-        None
-    }
-
-    /// This stream is no longer needed.
-    pub(crate) fn forget(&mut self, stream: u32) {
-        if self.seen.foreign || self.seen.last_fields {
-            let mut tap = self.tap.lock();
-            tap.take_foreign(stream);
-            tap.take_last_fields(stream);
-        }
-    }
-
-    /// Records window returned to the peer on this stream. If the window is too small for the round
-    /// trip, it is doubled for all streams, and the connection's with it, so that what one reader
-    /// leaves unread stays within its own share.
-    pub(crate) fn released(&mut self, stream: &mut H2Stream, bytes: usize) {
-        let window = self.stream_window;
-        let Some(round_trip) = self.seen.round_trip else {
-            return;
-        };
-        if window >= self.most_window
-            || !stream.pace.took(bytes, window, round_trip, Instant::now())
-        {
-            return;
-        }
-        let wider = window.saturating_mul(2).min(self.most_window);
-        // Rejected while the last change is still on its way to the peer.
-        if self.driver.set_initial_window_size(wider).is_ok() {
-            self.stream_window = wider;
-            if let Some(streams) = self.windows {
-                let all = wider.saturating_mul(streams).min(MAX_WINDOW);
-                self.driver.set_target_window_size(all);
-            }
-        }
-    }
-
-    /// Sends a PING. False if one is still unacknowledged.
-    pub(crate) fn send_ping(&mut self) -> bool {
-        self.ping
-            .as_mut()
-            .is_some_and(|ping| ping.send_ping(h2::Ping::opaque()).is_ok())
-    }
-
-    /// Ready when the PING was acknowledged.
-    pub(crate) fn poll_pong(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        match &mut self.ping {
-            None => Poll::Pending,
-            Some(ping) => match ping.poll_pong(cx) {
-                Poll::Ready(Ok(_)) => Poll::Ready(()),
-                // The driver reports why.
-                Poll::Ready(Err(_)) | Poll::Pending => Poll::Pending,
-            },
-        }
-    }
-
-    /// Accepts no more streams; once the last one is gone, sends GOAWAY and closes.
-    pub(crate) fn finish(&mut self) {
-        self.sender = None;
-        self.ping = None;
-    }
-
-    /// State of the socket, for errors.
-    pub(crate) fn socket_info(&self) -> SocketInfo {
-        self.tap.lock().socket_info()
-    }
-
-    /// Bytes received and sent so far.
-    pub(crate) fn traffic(&self) -> (u64, u64) {
-        self.tap.lock().traffic()
-    }
-
-    /// Whether it has to [linger](Self::linger) before it is closed: after a flood.
-    pub(crate) fn lingers(&self) -> bool {
-        self.seen.flooded
-    }
-
-    /// Sends GOAWAY, then reads some of what is in flight: closing a socket with unread bytes resets
-    /// it, and the reset may overtake our GOAWAY. Ends by itself, soon.
-    pub(crate) async fn linger(&self) {
-        let farewell = async {
-            poll_fn(|cx| self.tap.lock().poll_complain(cx)).await;
-            poll_fn(|cx| self.tap.lock().poll_discard(cx)).await;
-        };
-        // Dropping it closes the socket.
-        let _in_time = tokio::time::timeout(LINGER, farewell).await;
     }
 
     /// Why h2 ended the connection.
@@ -425,6 +184,279 @@ impl H2Conn {
             }
         };
         (reason, made.with_socket(info))
+    }
+}
+
+impl Multiplexed for H2Conn {
+    type Stream = H2Stream;
+    const PROTOCOL: Protocol = Protocol::Http2;
+    const NAME: &'static str = "HTTP/2";
+    const MALFORMED: u32 = PROTOCOL_ERROR;
+    const UNWANTED: u32 = CANCEL;
+    const GRACEFUL: u32 = NO_ERROR;
+    const READS_AHEAD: bool = true;
+
+    fn limits(config: &OriginConfig) -> StreamLimits {
+        let config = &config.http2;
+        StreamLimits {
+            streams: config.max_concurrent_streams.max(1),
+            replays: config.max_replays,
+            ping_interval: config.ping_interval,
+            ping_while_idle: config.ping_while_idle,
+            ping_timeout: config.ping_timeout,
+        }
+    }
+
+    fn code_name(code: u32) -> Cow<'static, str> {
+        super::code_name(code)
+    }
+
+    fn is_first(stream: u32) -> bool {
+        stream == FIRST_STREAM
+    }
+
+    /// Reads and writes. Afterwards [`H2Conn::seen`] and the limits are up to date.
+    fn poll_drive(&mut self, cx: &mut Context<'_>) -> Driven {
+        if self.ended {
+            return Driven::Up;
+        }
+        self.tap.lock().begin_turn();
+        let polled = Future::poll(std::pin::Pin::new(&mut self.driver), cx);
+        self.seen = self.tap.lock().seen;
+        if self.held != 0 && self.held <= self.seen.highest_sent {
+            self.held = 0;
+            // Its head has been sent, so h2 has no reason to wait and releases it.
+            let _ready = self.poll_ready(cx);
+        }
+        match polled {
+            Poll::Pending => Driven::Up,
+            Poll::Ready(result) => {
+                self.ended = true;
+                Driven::Ended(self.explain(result.err()))
+            }
+        }
+    }
+
+    /// Maximum number of concurrent streams that the peer currently allows.
+    fn limit(&self) -> usize {
+        self.driver.max_concurrent_send_streams()
+    }
+
+    /// Whether the peer's SETTINGS have arrived, so that [`H2Conn::limit`] is the peer's.
+    fn is_settled(&self) -> bool {
+        self.seen.settings
+    }
+
+    /// Why the connection should accept no more requests, if so.
+    fn is_leaving(&self) -> Option<CloseReason> {
+        if self.seen.goaway.is_some() {
+            Some(CloseReason::PeerClosed)
+        } else if self.seen.foreign_kept {
+            Some(CloseReason::ProtocolError)
+        } else if self.seen.resets >= MAX_RESETS || self.seen.highest_sent >= LAST_STREAM {
+            Some(CloseReason::NotReusable)
+        } else {
+            None
+        }
+    }
+
+    /// Whether the peer provably has not processed this stream, and never will.
+    fn is_unprocessed(&self, stream: u32) -> bool {
+        self.seen.goaway.is_some_and(|(last, _)| stream > last)
+            || (self.ended && stream > self.seen.highest_sent)
+    }
+
+    /// The peer sent GOAWAY with an error: as in Node, that ends the connection immediately,
+    /// because responses to accepted requests may never arrive.
+    fn goaway_failure(&self) -> Option<Error> {
+        self.seen
+            .goaway
+            .filter(|(_, code)| *code != NO_ERROR)
+            .and_then(|_| self.goaway_error())
+    }
+
+    /// The error for a request that the peer's GOAWAY left unprocessed.
+    fn goaway_error(&self) -> Option<Error> {
+        let (_, code) = self.seen.goaway?;
+        Some(goaway_error(code).with_socket(self.socket_info()))
+    }
+
+    /// Checks, without waiting for the event loop, that the peer has not closed an idle connection.
+    /// Whatever else it sent is read by the next drive.
+    fn check(&mut self, cx: &mut Context<'_>) -> Result<(), Ended> {
+        let closed = match self.tap.lock().probe(cx) {
+            Probe::Clean | Probe::Data => return Ok(()),
+            Probe::Closed(error) => error,
+        };
+        let error = match closed {
+            Some(error) => socket_error("read", Phase::Queued, &error),
+            None => Error::new(ErrorKind::Socket, Phase::Queued, "other side closed"),
+        };
+        let error = error
+            .with_replay(Replay::Unsent)
+            .with_socket(self.socket_info());
+        Err((CloseReason::PeerClosed, error))
+    }
+
+    /// Whether h2 accepts another stream now; wakes `cx` when it does.
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
+        match &mut self.sender {
+            None => Poll::Ready(false),
+            Some(sender) => sender.poll_ready(cx).map(|ready| ready.is_ok()),
+        }
+    }
+
+    /// Opens a stream for this request. Only after [`H2Conn::poll_ready`].
+    ///
+    /// # Errors
+    /// See [`NotOpened`].
+    fn open(&mut self, request: &Request, has_body: bool) -> Result<H2Stream, NotOpened> {
+        let Some(sender) = &mut self.sender else {
+            return Err(NotOpened::Closed);
+        };
+        let head = self.target.request(request).map_err(NotOpened::Refused)?;
+        let is_extended = request.kind == RequestKind::Upgrade;
+        if is_extended && !sender.is_extended_connect_protocol_enabled() {
+            return Err(NotOpened::Refused(Error::new(
+                ErrorKind::Unserved,
+                Phase::Send,
+                "HTTP/2: Extended CONNECT protocol not supported by server",
+            )));
+        }
+        match sender.send_request(head, !has_body) {
+            Ok((response, body)) => {
+                let stream = H2Stream::new(response, body, has_body, self.stream_window);
+                self.held = stream.id();
+                Ok(stream)
+            }
+            Err(error) if error.is_go_away() || error.is_io() || error.is_reset() => {
+                Err(NotOpened::Closed)
+            }
+            Err(error) => Err(NotOpened::Refused(
+                Error::new(ErrorKind::InvalidRequest, Phase::Send, error.to_string())
+                    .with_source(error),
+            )),
+        }
+    }
+
+    fn head(&self) -> &ResponseHead {
+        &self.head
+    }
+
+    fn poll_next(
+        &mut self,
+        cx: &mut Context<'_>,
+        stream: &mut H2Stream,
+    ) -> Poll<Result<Received, StreamFailure>> {
+        let received = ready!(stream.poll_next(cx, &mut self.head));
+        if let Ok(received) = &received {
+            self.decoded(received);
+        }
+        Poll::Ready(received)
+    }
+
+    /// The error for invalid fields on this stream that h2 does not detect; reported once.
+    fn overlooked(&mut self, stream: u32, received: &Received) -> Option<&'static str> {
+        // Called for every response, and hardly any has such fields.
+        if self.seen.foreign && self.tap.lock().take_foreign(stream) {
+            return Some("HTTP/2: a pseudo-header of a request in a response");
+        }
+        if let Received::End(trailers) = received
+            && self.seen.last_fields
+            && let Some(sent) = self.tap.lock().take_last_fields(stream)
+            && let Some(trailers) = trailers
+            && trailers.len() != sent as usize
+        {
+            // h2 does not report pseudo-headers or fields over the limit.
+            return Some(
+                "HTTP/2: trailers with a pseudo-header, or larger than max_header_list_size",
+            );
+        }
+        None
+    }
+
+    /// This stream is no longer needed.
+    fn forget(&mut self, stream: u32) {
+        if self.seen.foreign || self.seen.last_fields {
+            let mut tap = self.tap.lock();
+            tap.take_foreign(stream);
+            tap.take_last_fields(stream);
+        }
+    }
+
+    /// Records window returned to the peer on this stream. If the window is too small for the round
+    /// trip, it is doubled for all streams, and the connection's with it, so that what one reader
+    /// leaves unread stays within its own share.
+    fn released(&mut self, stream: &mut H2Stream, bytes: usize) {
+        let window = self.stream_window;
+        let Some(round_trip) = self.seen.round_trip else {
+            return;
+        };
+        if window >= self.most_window
+            || !stream.pace.took(bytes, window, round_trip, Instant::now())
+        {
+            return;
+        }
+        let wider = window.saturating_mul(2).min(self.most_window);
+        // Rejected while the last change is still on its way to the peer.
+        if self.driver.set_initial_window_size(wider).is_ok() {
+            self.stream_window = wider;
+            if let Some(streams) = self.windows {
+                let all = wider.saturating_mul(streams).min(MAX_WINDOW);
+                self.driver.set_target_window_size(all);
+            }
+        }
+    }
+
+    /// Sends a PING. False if one is still unacknowledged.
+    fn send_ping(&mut self) -> bool {
+        self.ping
+            .as_mut()
+            .is_some_and(|ping| ping.send_ping(h2::Ping::opaque()).is_ok())
+    }
+
+    /// Ready when the PING was acknowledged.
+    fn poll_pong(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        match &mut self.ping {
+            None => Poll::Pending,
+            Some(ping) => match ping.poll_pong(cx) {
+                Poll::Ready(Ok(_)) => Poll::Ready(()),
+                // The driver reports why.
+                Poll::Ready(Err(_)) | Poll::Pending => Poll::Pending,
+            },
+        }
+    }
+
+    /// Accepts no more streams; once the last one is gone, sends GOAWAY and closes.
+    fn finish(&mut self) {
+        self.sender = None;
+        self.ping = None;
+    }
+
+    /// State of the socket, for errors.
+    fn socket_info(&self) -> SocketInfo {
+        self.tap.lock().socket_info()
+    }
+
+    /// Bytes received and sent so far.
+    fn traffic(&self) -> (u64, u64) {
+        self.tap.lock().traffic()
+    }
+
+    /// Whether it has to [linger](Self::linger) before it is closed: after a flood.
+    fn lingers(&self) -> bool {
+        self.seen.flooded
+    }
+
+    /// Sends GOAWAY, then reads some of what is in flight: closing a socket with unread bytes resets
+    /// it, and the reset may overtake our GOAWAY. Ends by itself, soon.
+    async fn linger(&mut self) {
+        let farewell = async {
+            poll_fn(|cx| self.tap.lock().poll_complain(cx)).await;
+            poll_fn(|cx| self.tap.lock().poll_discard(cx)).await;
+        };
+        // Dropping it closes the socket.
+        let _in_time = tokio::time::timeout(LINGER, farewell).await;
     }
 }
 

@@ -8,7 +8,7 @@
 //! blocks may be split anywhere.
 
 use super::frames::{Frame, PADDED, PRIORITY, kind};
-use super::huffman::{self, Huffman};
+use crate::conn::huffman::{self, Huffman};
 
 /// The static table's entries of request pseudo-headers: `:authority` to `:scheme` (RFC 7541,
 /// appendix A).

@@ -12,6 +12,9 @@ use h2::{Reason, RecvStream, SendStream};
 
 use super::head::{fill, header_block, trailer_map};
 use super::pace::Pace;
+use crate::conn::multiplexed::{MultiplexedStream, Received, StreamFailure};
+
+const REFUSED_STREAM: u32 = 7;
 
 /// See the module.
 pub(crate) struct H2Stream {
@@ -31,41 +34,16 @@ enum Incoming {
     Body(RecvStream),
 }
 
-/// The next event of a stream.
-pub(crate) enum Received {
-    /// An informational head, in the memory passed in.
-    Informational,
-    /// The final head, in the memory passed in.
-    Head,
-    /// A chunk of the body, possibly empty.
-    Data(Bytes),
-    /// The end, with trailers if there were any.
-    End(Option<HeaderBlock>),
-}
-
-/// Why a stream failed.
-#[derive(Debug)]
-pub(crate) struct StreamFailure {
-    /// Its error code (RFC 9113, section 7), if it was reset.
-    pub(crate) code: Option<u32>,
-    /// The peer reset it, rather than we because of the peer's error.
-    pub(crate) remote: bool,
-    pub(crate) source: h2::Error,
-}
-
-impl StreamFailure {
-    /// The peer has not processed the request (RFC 9113, section 8.7).
-    pub(crate) fn is_refused(&self) -> bool {
-        self.remote && self.code == Some(Reason::REFUSED_STREAM.into())
-    }
-}
-
 impl From<h2::Error> for StreamFailure {
     fn from(error: h2::Error) -> Self {
+        let code = error.reason().filter(|_| error.is_reset()).map(u32::from);
         Self {
-            code: error.reason().filter(|_| error.is_reset()).map(u32::from),
-            remote: error.is_remote(),
-            source: error,
+            code,
+            refused: error.is_remote() && code == Some(REFUSED_STREAM),
+            message: match code {
+                None => error.to_string().into(),
+                Some(_) => "".into(),
+            },
         }
     }
 }
@@ -88,13 +66,8 @@ impl H2Stream {
         }
     }
 
-    /// Its id.
-    pub(crate) fn id(&self) -> u32 {
-        self.id
-    }
-
     /// The next event from the peer.
-    pub(crate) fn poll_next(
+    pub(super) fn poll_next(
         &mut self,
         cx: &mut Context<'_>,
         head: &mut ResponseHead,
@@ -125,6 +98,12 @@ impl H2Stream {
             },
         }
     }
+}
+
+impl MultiplexedStream for H2Stream {
+    fn id(&self) -> u32 {
+        self.id
+    }
 
     /// Returns window to the peer, as far as the reader has room: `room` is what it can still
     /// accept, `most` its total capacity.
@@ -139,7 +118,7 @@ impl H2Stream {
     /// What was taken from h2 and not delivered, `held`, is kept back as well.
     ///
     /// Returns how much was returned.
-    pub(crate) fn release(&mut self, held: usize, room: usize, most: usize) -> usize {
+    fn release(&mut self, held: usize, room: usize, most: usize) -> usize {
         let window = self.window.min(most);
         let keep = window.saturating_sub(room).saturating_add(held);
         let release = self.unreleased.saturating_sub(keep);
@@ -156,9 +135,9 @@ impl H2Stream {
         0
     }
 
-    /// How much room a reader must have for [`H2Stream::release`] to have an effect: a quarter of a
+    /// How much room a reader must have for [`Self::release`] to have an effect: a quarter of a
     /// window more than `room`. `None` if it already has it all.
-    pub(crate) fn release_from(&self, room: usize, most: usize) -> Option<usize> {
+    fn release_from(&self, room: usize, most: usize) -> Option<usize> {
         let window = self.window.min(most);
         (room < window).then(|| window.min(room + window / 4))
     }
@@ -166,21 +145,21 @@ impl H2Stream {
     // --- towards the peer ---
 
     /// Whether the request body has not ended.
-    pub(crate) fn is_sending(&self) -> bool {
+    fn is_sending(&self) -> bool {
         self.sending
     }
 
     /// Ready when the peer has reset the stream, or the connection has ended, while the request
-    /// body was being sent. Pending once it has ended: see [`H2Stream::is_sending`].
-    pub(crate) fn poll_reset(&mut self, cx: &mut Context<'_>) -> Poll<StreamFailure> {
+    /// body was being sent. Pending once it has ended: see [`Self::is_sending`].
+    fn poll_reset(&mut self, cx: &mut Context<'_>) -> Poll<StreamFailure> {
         if !self.sending {
             return Poll::Pending;
         }
         self.outgoing.poll_reset(cx).map(|reason| match reason {
             Ok(reason) => StreamFailure {
                 code: Some(reason.into()),
-                remote: true,
-                source: h2::Error::from(reason),
+                refused: reason == Reason::REFUSED_STREAM,
+                message: "".into(),
             },
             Err(error) => error.into(),
         })
@@ -188,7 +167,7 @@ impl H2Stream {
 
     /// Ready when there is window for some of the available bytes, with how many; window reserved
     /// here is withheld from other streams. 0 if the stream accepts no more.
-    pub(crate) fn poll_room(&mut self, cx: &mut Context<'_>, wanted: usize) -> Poll<usize> {
+    fn poll_room(&mut self, cx: &mut Context<'_>, wanted: usize) -> Poll<usize> {
         if !self.sending {
             return Poll::Ready(0);
         }
@@ -206,17 +185,17 @@ impl H2Stream {
         }
     }
 
-    /// No bytes are available: window that [`H2Stream::poll_room`] reserved and that was not used
+    /// No bytes are available: window that [`Self::poll_room`] reserved and that was not used
     /// returns to the other streams.
-    pub(crate) fn leave_room(&mut self) {
+    fn leave_room(&mut self) {
         if self.sending {
             self.outgoing.reserve_capacity(0);
         }
     }
 
-    /// Sends a piece of the body, the last one with `end`: as much as [`H2Stream::poll_room`]
+    /// Sends a piece of the body, the last one with `end`: as much as [`Self::poll_room`]
     /// returned, or all of a body in memory, of which h2 buffers what the window does not allow.
-    pub(crate) fn send(&mut self, chunk: Bytes, end: bool) {
+    fn send(&mut self, chunk: Bytes, end: bool) {
         if !self.sending {
             return;
         }
@@ -229,7 +208,7 @@ impl H2Stream {
     ///
     /// # Errors
     /// `InvalidRequest` for invalid trailers.
-    pub(crate) fn send_trailers(&mut self, trailers: &HeaderBlock) -> Result<(), Error> {
+    fn send_trailers(&mut self, trailers: &HeaderBlock) -> Result<(), Error> {
         if trailers.is_empty() {
             self.send(Bytes::new(), true);
             return Ok(());
@@ -244,7 +223,7 @@ impl H2Stream {
 
     /// Resets the stream with this error code (RFC 9113, section 7). Dropping it does so with
     /// CANCEL unless both sides have ended.
-    pub(crate) fn reset(&mut self, code: u32) {
+    fn reset(&mut self, code: u32) {
         self.outgoing.send_reset(code.into());
     }
 }

@@ -5,7 +5,7 @@
 //!   `fault`, its errors. `names`: host names and name constraints. `revocation`: revocation lists.
 //!   `certificate`: the parsed fields, with its `extensions`. `refusal`: a rejection in Node's terms.
 //! - `strict`: the same checks in addition to another verifier.
-//! - `node_codes`: Node's error codes.
+//! - `node_codes`: Node's error codes. `quic`: the same leg for QUIC.
 //!
 //! Called by the connector. Must not know DNS, addresses or deadlines.
 
@@ -17,6 +17,8 @@ mod identity;
 mod key_log;
 mod names;
 pub(super) mod node_codes;
+#[cfg(feature = "http3")]
+pub(super) mod quic;
 mod refusal;
 mod revocation;
 pub(super) mod roots;
@@ -31,7 +33,7 @@ use std::sync::Arc;
 use dodici_pool::{Error, ErrorKind, Origin, Phase, Replay, TlsConfig, TlsInfo, TlsVersion};
 use rustls::client::Resumption;
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
-use rustls::pki_types::ServerName;
+use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{
     AlertDescription, ClientConfig, ClientConnection, ContentType, Error as TlsError,
     HandshakeKind, PeerIncompatible, ProtocolVersion,
@@ -55,6 +57,9 @@ pub(super) struct TlsLeg {
     verifies: bool,
     /// Checks identities instead of the verifier.
     judge: Option<Judge>,
+    /// `None` if the caller's configuration has another.
+    #[cfg(feature = "http3")]
+    verifier: Option<Arc<NodeVerifier>>,
 }
 
 /// See [`ConnectHooks::identity`](super::ConnectHooks::identity).
@@ -80,8 +85,7 @@ struct Judge {
 }
 
 impl Judge {
-    async fn check(&self, session: &ClientConnection) -> Result<(), Error> {
-        let presented = session.peer_certificates().unwrap_or_default();
+    async fn check(&self, presented: &[CertificateDer<'_>]) -> Result<(), Error> {
         let path = self.verifier.path(presented);
         let host = self.verifier.host();
         self.hook.check(host, path, self.is_proxy).await
@@ -128,6 +132,8 @@ impl TlsLeg {
             connector: TlsConnector::from(Arc::new(client)),
             server_name: server_name.unwrap_or_else(no_name),
             verifies: config.verify,
+            #[cfg(feature = "http3")]
+            verifier: Some(Arc::clone(&verifier)),
             judge: hook.map(|hook| Judge {
                 hook: Arc::clone(hook),
                 verifier,
@@ -155,6 +161,8 @@ impl TlsLeg {
             server_name,
             verifies: true,
             judge: None,
+            #[cfg(feature = "http3")]
+            verifier: None,
         })
     }
 
@@ -179,7 +187,8 @@ impl TlsLeg {
                 .map_err(|(error, io)| handshake_error(error, io.first()))?,
         );
         if let Some(judge) = &self.judge {
-            judge.check(stream.get_ref().1).await?;
+            let presented = stream.get_ref().1.peer_certificates();
+            judge.check(presented.unwrap_or_default()).await?;
         }
         let info = self.describe(stream.get_ref().1);
         Ok((stream, info))

@@ -1,4 +1,4 @@
-//! The exchanges of an HTTP/2 connection: each is polled in its slot, and ends without the others.
+//! The exchanges of an HTTP/2 or HTTP/3 connection: each is polled in its slot, and ends without the others.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::task::Context;
@@ -7,10 +7,11 @@ use dodici_pool::{Error, ErrorKind, HeaderBlock, Outcome};
 
 use super::Multiplex;
 use crate::clock::past_the_reactor;
+use crate::conn::Multiplexed;
 use crate::exchange::{Loss, StreamExchange, StreamFinish, StreamStep};
 use crate::origin::{contain, now};
 
-impl Multiplex {
+impl<C: Multiplexed> Multiplex<C> {
     pub(super) fn poll_slot(&mut self, index: u32, expired: bool) {
         let slot = &mut self.slots[index as usize];
         slot.waker.reset();
@@ -68,13 +69,13 @@ impl Multiplex {
         self.stirred = true;
         self.upgraded += 1;
         self.lease.count_request();
-        let head = &self.conn.head;
+        let head = self.conn.head();
         contain(|| exchange.upgrade(head));
         self.slots[index as usize].waker.wake();
     }
 
     /// Takes an exchange out of its slot.
-    pub(super) fn vacate(&mut self, index: u32) -> Option<StreamExchange> {
+    pub(super) fn vacate(&mut self, index: u32) -> Option<StreamExchange<C>> {
         let exchange = self.slots[index as usize].exchange.take()?;
         self.free.push(index);
         self.active -= 1;
@@ -90,7 +91,7 @@ impl Multiplex {
     }
 
     /// Reports to the pool that an exchange is over. Its queue continues at the end of the round.
-    pub(super) fn release(&mut self, exchange: &StreamExchange) {
+    pub(super) fn release(&mut self, exchange: &StreamExchange<C>) {
         let machine = &mut self.pool.state.lock().machine;
         if exchange.is_upgraded() {
             self.upgraded -= 1;
@@ -109,7 +110,7 @@ impl Multiplex {
                 .as_ref()
                 .is_some_and(StreamExchange::is_upgraded);
         if given_up {
-            // h2 would drop what the caller handed over before it cancelled the stream.
+            // The connection would drop what the caller handed over before it cancelled the stream.
             self.drive();
         }
         let Some(mut exchange) = self.vacate(index) else {
@@ -118,7 +119,7 @@ impl Multiplex {
         match finish {
             StreamFinish::Replay(error) => {
                 let loss = if exchange.is_open() {
-                    let most = self.pool.config.http2.max_replays;
+                    let most = self.limits.replays;
                     Loss::Unprocessed { most }
                 } else {
                     let reused = self.lost.is_none() || self.lease.requests() > 0;
@@ -144,13 +145,13 @@ impl Multiplex {
     }
 
     #[expect(clippy::unused_self, reason = "reads like the other ends")]
-    fn end(&self, mut exchange: StreamExchange, trailers: &HeaderBlock) {
+    fn end(&self, mut exchange: StreamExchange<C>, trailers: &HeaderBlock) {
         // Reported only now that its slot is free, so that a request dispatched in response finds
         // it.
         contain(|| exchange.job.settle.end(trailers));
     }
 
-    fn fail(&mut self, mut exchange: StreamExchange, error: Error) {
+    fn fail(&mut self, mut exchange: StreamExchange<C>, error: Error) {
         let timed_out = matches!(
             error.kind(),
             ErrorKind::HeadersTimeout

@@ -1,4 +1,4 @@
-//! Deadlines of an HTTP/2 connection: those of its exchanges, its rest, and PING.
+//! Deadlines of an HTTP/2 or HTTP/3 connection: those of its exchanges, its rest, and PING.
 //!
 //! One timer serves them all. It is set to the earliest instant that anybody asked for; when it
 //! fires, all are looked at.
@@ -11,6 +11,7 @@ use tokio::time::Instant;
 
 use super::{Multiplex, contain};
 use crate::clock::{Verdict, after, past_the_reactor};
+use crate::conn::Multiplexed;
 use crate::exchange::StreamExchange;
 
 /// Least time that a PING gets after a stream timed out, as in undici: that timeout may be far
@@ -49,7 +50,7 @@ impl Ping {
     }
 }
 
-impl Multiplex {
+impl<C: Multiplexed> Multiplex<C> {
     /// Takes note of a deadline. True if the timer must be set for it.
     pub(super) fn arm(&mut self, deadline: Option<Instant>) -> bool {
         let Some(deadline) = deadline else {
@@ -94,7 +95,7 @@ impl Multiplex {
             let error = Error::new(
                 ErrorKind::Socket,
                 Phase::Headers,
-                "HTTP/2: connection unresponsive",
+                format!("{}: connection unresponsive", C::NAME),
             );
             let late =
                 std::io::Error::new(std::io::ErrorKind::TimedOut, "a PING was not acknowledged");
@@ -105,9 +106,9 @@ impl Multiplex {
         if passed(self.ping.next) {
             // From now on, and not from the answer on: a peer that answers slowly is not asked
             // less often, and a stream that is opened meanwhile waits for an interval at most.
-            self.ping.next = after(self.config().ping_interval);
-            if self.config().ping_while_idle || self.active > 0 {
-                self.send_ping(self.config().ping_timeout);
+            self.ping.next = after(self.limits.ping_interval);
+            if self.limits.ping_while_idle || self.active > 0 {
+                self.send_ping(self.limits.ping_timeout);
             }
         }
         for index in 0..self.slots.len() as u32 {

@@ -8,16 +8,16 @@ use dodici_pool::{Error, ErrorKind, ExchangeConfig, HeaderBlock, Phase, Replay};
 use super::{Stage, StreamExchange, StreamFinish, StreamStep, Upload};
 use crate::clock::Moment;
 use crate::conn::framing::check_trailers;
-use crate::conn::h2::{CANCEL, H2Conn, H2Stream, NO_ERROR, PROTOCOL_ERROR, StreamFailure};
+use crate::conn::{Multiplexed, MultiplexedStream, StreamFailure};
 
-impl StreamExchange {
+impl<C: Multiplexed> StreamExchange<C> {
     // --- the peer has finished ---
 
     pub(super) fn end(
         &mut self,
         cx: &mut Context<'_>,
         now: &Moment,
-        conn: &H2Conn,
+        conn: &C,
         config: &ExchangeConfig,
         lost: Option<&Error>,
         trailers: HeaderBlock,
@@ -26,7 +26,7 @@ impl StreamExchange {
             Stage::Waits | Stage::Head | Stage::Informed => self.failed(Error::new(
                 ErrorKind::Unserved,
                 Phase::Headers,
-                "HTTP/2: stream half-closed (remote)",
+                format!("{}: stream half-closed (remote)", C::NAME),
             )),
             Stage::Body | Stage::Ending => {
                 if let Err(error) = self.rules.check_length() {
@@ -41,7 +41,10 @@ impl StreamExchange {
             }
             Stage::Stream | Stage::OwnHalf => {
                 self.rules.end_half();
-                let is_open = self.stream.as_ref().is_some_and(H2Stream::is_sending);
+                let is_open = self
+                    .stream
+                    .as_ref()
+                    .is_some_and(MultiplexedStream::is_sending);
                 // The caller gets an empty chunk, not the end, after which nothing
                 // could request what it still has to write.
                 if is_open && let Some(sink) = self.job.settle.sink() {
@@ -58,7 +61,7 @@ impl StreamExchange {
         &mut self,
         cx: &mut Context<'_>,
         now: &Moment,
-        conn: &H2Conn,
+        conn: &C,
         lost: Option<&Error>,
     ) -> StreamStep {
         // Checked first: a stream that was reset accepts nothing, which looks like its end.
@@ -67,14 +70,18 @@ impl StreamExchange {
         {
             return match lost {
                 Some(error) => self.lost(conn, error),
-                None if failure.code == Some(NO_ERROR) => self.end_stream(),
+                None if failure.code == Some(C::GRACEFUL) => self.end_stream(),
                 None => self.stream_failed(conn, &failure, None),
             };
         }
         if let Err(error) = self.poll_upload(cx, now) {
             return self.failed(error);
         }
-        if !self.stream.as_ref().is_some_and(H2Stream::is_sending) {
+        if !self
+            .stream
+            .as_ref()
+            .is_some_and(MultiplexedStream::is_sending)
+        {
             return self.end_stream();
         }
         match lost {
@@ -120,8 +127,8 @@ impl StreamExchange {
     /// The response is invalid or not wanted: resets the stream.
     pub(super) fn refused(&mut self, error: Error) -> StreamStep {
         let code = match error.kind() {
-            ErrorKind::ResponseExceededMaxSize | ErrorKind::ContentCoding => CANCEL,
-            _ => PROTOCOL_ERROR,
+            ErrorKind::ResponseExceededMaxSize | ErrorKind::ContentCoding => C::UNWANTED,
+            _ => C::MALFORMED,
         };
         if let Some(stream) = &mut self.stream {
             stream.reset(code);
@@ -143,7 +150,7 @@ impl StreamExchange {
     }
 
     /// The connection has ended during the exchange.
-    pub(super) fn lost(&self, conn: &H2Conn, error: &Error) -> StreamStep {
+    pub(super) fn lost(&self, conn: &C, error: &Error) -> StreamStep {
         let error = error.clone().with_phase(self.rules.phase());
         let unprocessed = self
             .stream
@@ -158,7 +165,7 @@ impl StreamExchange {
 
     pub(super) fn stream_failed(
         &self,
-        conn: &H2Conn,
+        conn: &C,
         failure: &StreamFailure,
         lost: Option<&Error>,
     ) -> StreamStep {
@@ -168,13 +175,13 @@ impl StreamExchange {
             return self.failed(short);
         }
         if let Some(code) = failure.code {
-            let error = Error::new(
-                ErrorKind::StreamReset(code),
-                self.rules.phase(),
-                format!("Stream closed with error code {}", code_name(code)),
-            )
-            .with_socket(conn.socket_info());
-            return if failure.is_refused() {
+            let message = match &*failure.message {
+                "" => format!("Stream closed with error code {}", C::code_name(code)).into(),
+                _ => failure.message.clone(),
+            };
+            let error = Error::new(ErrorKind::StreamReset(code), self.rules.phase(), message)
+                .with_socket(conn.socket_info());
+            return if failure.refused {
                 self.replay(error)
             } else {
                 self.failed(error)
@@ -185,34 +192,10 @@ impl StreamExchange {
             Error::new(
                 ErrorKind::Socket,
                 self.rules.phase(),
-                format!("HTTP/2: {}", failure.source),
+                format!("{}: {}", C::NAME, failure.message),
             )
             .with_socket(conn.socket_info())
         });
         self.lost(conn, &why)
-    }
-}
-
-/// nghttp2's name of an error code, as Node prints it.
-fn code_name(code: u32) -> String {
-    const NAMES: [&str; 14] = [
-        "NO_ERROR",
-        "PROTOCOL_ERROR",
-        "INTERNAL_ERROR",
-        "FLOW_CONTROL_ERROR",
-        "SETTINGS_TIMEOUT",
-        "STREAM_CLOSED",
-        "FRAME_SIZE_ERROR",
-        "REFUSED_STREAM",
-        "CANCEL",
-        "COMPRESSION_ERROR",
-        "CONNECT_ERROR",
-        "ENHANCE_YOUR_CALM",
-        "INADEQUATE_SECURITY",
-        "HTTP_1_1_REQUIRED",
-    ];
-    match NAMES.get(code as usize) {
-        Some(name) => format!("NGHTTP2_{name}"),
-        None => code.to_string(),
     }
 }

@@ -1,7 +1,7 @@
-//! HPACK's Huffman code (RFC 7541, appendix B), a bit at a time.
+//! The Huffman code of HPACK and QPACK (RFC 7541, appendix B), a bit at a time.
 //!
-//! h2 has one, which it does not export. Called for literal names and, by [`super::cleanse`], for
-//! the rare values that may contain a byte that no field may contain. Has no I/O.
+//! h2 has one, which it does not export. Called by `h2` for literal names and for the rare values
+//! that may contain a byte that no field may contain, and by `h3` for all strings. Has no I/O.
 
 /// The symbols by the length of their codes, in the order of their codes. The code is canonical:
 /// this determines it.
@@ -47,7 +47,7 @@ const SYMBOLS: &[(u8, &[u8])] = &[
     (30, b"\x0a\x0d\x16"),
 ];
 
-/// A string being decoded. Whether it ends as it must is left to h2.
+/// A string being decoded.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Huffman {
     /// The bits since the last symbol.
@@ -59,6 +59,12 @@ pub(super) struct Huffman {
 }
 
 impl Huffman {
+    /// Whether a string may end here: what is left are fewer than eight ones.
+    #[cfg(feature = "http3")]
+    pub(super) fn may_end(&self) -> bool {
+        self.bits < 8 && self.code == (1 << self.bits) - 1
+    }
+
     /// Decodes eight more bits.
     pub(super) fn feed(&mut self, byte: u8, mut symbol: impl FnMut(u8)) {
         for at in (0..8).rev() {
@@ -120,7 +126,7 @@ pub(super) mod tests {
     use super::*;
 
     /// Encodes, for tests.
-    pub(in crate::conn::h2) fn encode(text: &[u8]) -> Vec<u8> {
+    pub(in crate::conn) fn encode(text: &[u8]) -> Vec<u8> {
         let mut bits = Vec::new();
         for byte in text {
             let (mut code, mut before) = (0_u32, 0);

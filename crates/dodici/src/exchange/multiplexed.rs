@@ -1,7 +1,6 @@
-//! One exchange over one stream of an HTTP/2 connection.
+//! One exchange over one stream of a connection that carries many at once: HTTP/2 or HTTP/3.
 //!
-//! The counterpart of [`super::hyper`] for a connection that carries many at once: the connection's
-//! task (`origin::multiplex`) polls each exchange when its stream, its caller or its
+//! The counterpart of [`super::hyper`]: the connection's task (`origin::multiplex`) polls each exchange when its stream, its caller or its
 //! deadline has something new. A failed exchange costs its stream, never the connection.
 
 mod ends;
@@ -22,12 +21,11 @@ use super::rules::{Rules, Stage, Wire};
 use crate::body::Pieces;
 use crate::clock::Moment;
 use crate::command::{Attention, Slice, length_mismatch};
-use crate::conn::h2::{H2Conn, H2Stream, NotOpened, Received, StreamFailure};
+use crate::conn::{
+    Multiplexed, MultiplexedStream, NotOpened, StreamFailure, StreamReceived as Received,
+};
 use crate::sink::ExchangeInfo;
 use crate::tuning::PULL_WINDOW;
-
-/// The first stream that a client opens (RFC 9113, section 5.1.1).
-const FIRST_STREAM: u32 = 1;
 
 /// How an exchange ended. Not reported to the sink yet.
 pub(crate) enum StreamFinish {
@@ -62,13 +60,13 @@ enum Upload {
 }
 
 /// See the module.
-pub(crate) struct StreamExchange {
+pub(crate) struct StreamExchange<C: Multiplexed> {
     pub(crate) job: Box<Job>,
     pub(crate) request: RequestId,
     /// Contains the stream id once there is one.
     pub(crate) info: ExchangeInfo,
     /// `None` until the connection can open one.
-    stream: Option<H2Stream>,
+    stream: Option<C::Stream>,
     rules: Rules,
     upload: Upload,
     /// The rest of the current slice, for which the peer has had no room yet.
@@ -83,7 +81,7 @@ pub(crate) struct StreamExchange {
     trailers: HeaderBlock,
 }
 
-impl StreamExchange {
+impl<C: Multiplexed> StreamExchange<C> {
     /// An exchange waiting for a stream; its headers timeout is already running.
     pub(crate) fn new(
         mut job: Box<Job>,
@@ -94,7 +92,7 @@ impl StreamExchange {
         if job.request.kind == RequestKind::Upgrade && job.request.http1_upgrade {
             job.request.kind = RequestKind::Plain;
         }
-        let mut rules = Rules::new(Wire::Http2, &job.request, config);
+        let mut rules = Rules::new(Wire::of(C::PROTOCOL), &job.request, config);
         rules.wait(&Moment::default());
         Self {
             job,
@@ -135,11 +133,7 @@ impl StreamExchange {
     ///
     /// # Errors
     /// See [`NotOpened`].
-    pub(crate) fn open(
-        &mut self,
-        conn: &mut H2Conn,
-        config: &ExchangeConfig,
-    ) -> Result<(), NotOpened> {
+    pub(crate) fn open(&mut self, conn: &mut C, config: &ExchangeConfig) -> Result<(), NotOpened> {
         let request = &self.job.request;
         let becomes_stream = matches!(request.kind, RequestKind::Connect | RequestKind::Upgrade);
         let pulled = |remaining| Upload::Pulled { remaining };
@@ -180,7 +174,7 @@ impl StreamExchange {
         }
         self.info.stream = stream.id();
         let settle = &mut self.job.settle;
-        settle.assigned(self.info.conn, self.info.stream == FIRST_STREAM);
+        settle.assigned(self.info.conn, C::is_first(self.info.stream));
         settle.head_sent();
         if !is_pulled {
             settle.body_sent();
@@ -194,7 +188,7 @@ impl StreamExchange {
     pub(crate) fn poll(
         &mut self,
         cx: &mut Context<'_>,
-        conn: &mut H2Conn,
+        conn: &mut C,
         config: &ExchangeConfig,
         expired: bool,
         lost: Option<&Error>,

@@ -8,16 +8,16 @@ use dodici_pool::{Error, ErrorKind, ExchangeConfig, Phase, RequestKind, Response
 
 use super::{Stage, StreamExchange, StreamStep, Upload};
 use crate::clock::Moment;
-use crate::conn::h2::{H2Conn, H2Stream, NO_ERROR, PROTOCOL_ERROR, Received, StreamFailure};
+use crate::conn::{Multiplexed, MultiplexedStream, StreamFailure, StreamReceived as Received};
 use crate::exchange::rules::Length;
 
-impl StreamExchange {
+impl<C: Multiplexed> StreamExchange<C> {
     /// Delivers what has arrived, as far as the reader has credit.
     pub(super) fn poll_response(
         &mut self,
         cx: &mut Context<'_>,
         now: &Moment,
-        conn: &mut H2Conn,
+        conn: &mut C,
         config: &ExchangeConfig,
         expired: bool,
         lost: Option<&Error>,
@@ -29,7 +29,9 @@ impl StreamExchange {
                     Err(error) => return self.refused(error),
                 };
                 if !takes {
-                    if let Err(error) = self.look_ahead(cx, now, conn) {
+                    if C::READS_AHEAD
+                        && let Err(error) = self.look_ahead(cx, now, conn)
+                    {
                         return self.refused(error);
                     }
                     break;
@@ -66,7 +68,7 @@ impl StreamExchange {
                 Ok(received) => received,
                 // A graceful reset of a byte stream is its end; a response would be truncated.
                 Err(failure)
-                    if self.rules.stage() == Stage::Stream && failure.code == Some(NO_ERROR) =>
+                    if self.rules.stage() == Stage::Stream && failure.code == Some(C::GRACEFUL) =>
                 {
                     return self.end_stream();
                 }
@@ -75,7 +77,7 @@ impl StreamExchange {
             if !matches!(received, Received::Data(_))
                 && let Some(what) = conn.overlooked(self.info.stream, &received)
             {
-                let kind = ErrorKind::StreamReset(PROTOCOL_ERROR);
+                let kind = ErrorKind::StreamReset(C::MALFORMED);
                 return self.refused(Error::new(kind, self.rules.phase(), what));
             }
             match received {
@@ -90,10 +92,10 @@ impl StreamExchange {
                     }
                 }
                 Received::Head => {
-                    if self.is_upgrade(&conn.head, config) {
+                    if self.is_upgrade(conn.head(), config) {
                         return StreamStep::Upgrade;
                     }
-                    if let Err(error) = self.on_head(&conn.head, config, now) {
+                    if let Err(error) = self.on_head(conn.head(), config, now) {
                         return self.refused(error);
                     }
                 }
@@ -117,19 +119,14 @@ impl StreamExchange {
     fn poll_received(
         &mut self,
         cx: &mut Context<'_>,
-        conn: &mut H2Conn,
+        conn: &mut C,
     ) -> Option<Result<Received, StreamFailure>> {
         if let Some(ahead) = self.ahead.take() {
             return Some(ahead);
         }
-        match self.stream.as_mut()?.poll_next(cx, &mut conn.head) {
+        match conn.poll_next(cx, self.stream.as_mut()?) {
             Poll::Pending => None,
-            Poll::Ready(received) => {
-                if let Ok(received) = &received {
-                    conn.decoded(received);
-                }
-                Some(received)
-            }
+            Poll::Ready(received) => Some(received),
         }
     }
 
@@ -140,7 +137,7 @@ impl StreamExchange {
         &mut self,
         cx: &mut Context<'_>,
         now: &Moment,
-        conn: &mut H2Conn,
+        conn: &mut C,
     ) -> Result<(), Error> {
         while self.ahead.is_none() {
             match self.poll_received(cx, conn) {
@@ -158,20 +155,20 @@ impl StreamExchange {
 
     fn on_informational(
         &mut self,
-        conn: &H2Conn,
+        conn: &C,
         config: &ExchangeConfig,
         now: &Moment,
     ) -> Result<(), Error> {
-        let head = &conn.head;
+        let head = conn.head();
         self.job.settle.first_byte();
         self.rules.count_informational(&head.headers)?;
         self.rules.informational(head.status, now);
-        // RFC 9113, section 8.6: HTTP/2 has no 101.
+        // RFC 9113, section 8.6, and RFC 9114, section 4.5: there is no 101.
         if head.status == 101 {
             return Err(Error::new(
-                ErrorKind::StreamReset(PROTOCOL_ERROR),
+                ErrorKind::StreamReset(C::MALFORMED),
                 Phase::Headers,
-                "HTTP/2: unexpected status 101",
+                format!("{}: unexpected status 101", C::NAME),
             ));
         }
         if head.status == 100 {
@@ -197,16 +194,16 @@ impl StreamExchange {
         }
         let bodiless =
             self.job.request.kind == RequestKind::Head || matches!(head.status, 204 | 304);
-        // h2 has rejected anything but one number, which may be repeated or empty.
+        // The connection has rejected anything but one number, which may be repeated or empty.
         let mut lengths = head.headers.get_all("content-length");
         let declared = lengths.next();
         if declared.is_some_and(<[u8]>::is_empty)
             || lengths.next().is_some() && !config.leniency.doubtful_framing
         {
             return Err(Error::new(
-                ErrorKind::StreamReset(PROTOCOL_ERROR),
+                ErrorKind::StreamReset(C::MALFORMED),
                 Phase::Headers,
-                "HTTP/2: a content-length that is empty or repeated",
+                format!("{}: a content-length that is empty or repeated", C::NAME),
             ));
         }
         let length = if bodiless {
@@ -223,7 +220,7 @@ impl StreamExchange {
     }
 
     /// Returns window to the peer as the reader's room grows.
-    fn release(&mut self, conn: &mut H2Conn, config: &ExchangeConfig) {
+    fn release(&mut self, conn: &mut C, config: &ExchangeConfig) {
         if self.rules.received() == 0 {
             return;
         }
@@ -241,7 +238,7 @@ impl StreamExchange {
         let wake_at = self
             .stream
             .as_ref()
-            .and_then(|stream: &H2Stream| stream.release_from(room, most));
+            .and_then(|stream| stream.release_from(room, most));
         self.job.command.wake_at(wake_at);
     }
 }

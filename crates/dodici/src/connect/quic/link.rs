@@ -1,0 +1,273 @@
+//! A QUIC connection: quinn-proto's state machine with its socket and its timer.
+//!
+//! Owned by the connection's task, which polls it: there is no other task, and no endpoint that
+//! several connections share. Must not know HTTP.
+
+use std::any::Any;
+use std::io;
+use std::net::SocketAddr;
+use std::task::{Context, Poll};
+
+use bytes::{Bytes, BytesMut};
+use dodici_pool::SocketInfo;
+use quinn_proto::{
+    Connection, ConnectionHandle, DatagramEvent, EcnCodepoint, Endpoint, Event, Transmit, VarInt,
+};
+use tokio::time::Instant;
+
+use super::socket::Udp;
+use crate::clock::Timer;
+
+/// Datagrams handed to the kernel at once. 16: as much as a pacer releases in a few milliseconds.
+const SEGMENTS: usize = 16;
+
+/// Calls to send before other work gets its turn.
+const SENDS: usize = 32;
+
+/// Calls to receive before other work gets its turn.
+const RECEIVES: usize = 4;
+
+/// How often in a row the system may report that nobody listens at the peer's address. A single
+/// report may be forged or outdated; three answers to three probes are not.
+const REFUSALS: u32 = 3;
+
+/// Code of a connection that ends without an error (H3_NO_ERROR; RFC 9114, section 8.1).
+const NO_ERROR: VarInt = VarInt::from_u32(0x100);
+
+/// See the module.
+pub(crate) struct Quic {
+    pub(crate) conn: Connection,
+    handle: ConnectionHandle,
+    endpoint: Endpoint,
+    socket: Udp,
+    timer: Timer,
+    /// What the kernel has not accepted yet, in `buffer`.
+    unsent: Option<Transmit>,
+    buffer: Vec<u8>,
+    peer: SocketAddr,
+    /// Bytes received and sent.
+    traffic: (u64, u64),
+    refusals: u32,
+    /// Why the socket is of no use any more.
+    failure: Option<io::Error>,
+    /// What counts the connection, dropped with the socket.
+    permit: Option<Box<dyn Any + Send + Sync>>,
+}
+
+/// Result of [`Quic::poll`].
+pub(crate) enum Progress {
+    /// Something happened: poll again.
+    Event(Event),
+    /// The socket failed.
+    Failed(io::Error),
+    /// Nothing for now; the task is woken.
+    Nothing,
+}
+
+impl Quic {
+    pub(in crate::connect) fn new(
+        endpoint: Endpoint,
+        handle: ConnectionHandle,
+        conn: Connection,
+        socket: Udp,
+        peer: SocketAddr,
+    ) -> Self {
+        Self {
+            conn,
+            handle,
+            endpoint,
+            socket,
+            timer: Timer::new(),
+            unsent: None,
+            buffer: Vec::new(),
+            peer,
+            traffic: (0, 0),
+            refusals: 0,
+            failure: None,
+            permit: None,
+        }
+    }
+
+    /// Reads, and returns the next event; once there is none, writes.
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Progress {
+        let mut left = RECEIVES;
+        loop {
+            if let Some(event) = self.conn.poll() {
+                return Progress::Event(event);
+            }
+            self.tell_endpoint();
+            if left > 0 && self.receive(cx) {
+                left -= 1;
+                if left == 0 {
+                    cx.waker().wake_by_ref();
+                }
+                continue;
+            }
+            if self.pass_time(cx) {
+                continue;
+            }
+            break;
+        }
+        self.send(cx);
+        match self.failure.take() {
+            Some(error) => Progress::Failed(error),
+            None => Progress::Nothing,
+        }
+    }
+
+    /// Whether it received something, without waiting for the event loop.
+    pub(crate) fn receive(&mut self, cx: &mut Context<'_>) -> bool {
+        let now = Instant::now().into_std();
+        let (conn, endpoint, handle) = (&mut self.conn, &mut self.endpoint, self.handle);
+        let mut response = Vec::new();
+        let received = self.socket.poll_receive(cx, |meta, bytes| {
+            let mut rest = BytesMut::from(bytes);
+            while !rest.is_empty() {
+                let datagram = rest.split_to(meta.stride.min(rest.len()));
+                let ecn = meta
+                    .ecn
+                    .map(|ecn| ecn as u8)
+                    .and_then(EcnCodepoint::from_bits);
+                match endpoint.handle(now, meta.addr, None, ecn, datagram, &mut response) {
+                    Some(DatagramEvent::ConnectionEvent(to, event)) if to == handle => {
+                        conn.handle_event(event);
+                    }
+                    // Not ours: there is nothing to tell a peer whose packets belong to nobody.
+                    _ => response.clear(),
+                }
+            }
+        });
+        match received {
+            Poll::Pending => false,
+            Poll::Ready(Ok(bytes)) => {
+                self.traffic.0 += bytes as u64;
+                self.refusals = 0;
+                true
+            }
+            Poll::Ready(Err(error)) => {
+                self.refused(error);
+                true
+            }
+        }
+    }
+
+    fn refused(&mut self, error: io::Error) {
+        if error.kind() != io::ErrorKind::ConnectionRefused {
+            return;
+        }
+        self.refusals += 1;
+        if self.conn.is_handshaking() || self.refusals >= REFUSALS {
+            self.failure.get_or_insert(error);
+        }
+    }
+
+    /// Whether a timer has expired.
+    fn pass_time(&mut self, cx: &mut Context<'_>) -> bool {
+        let due = self.conn.poll_timeout().map(Instant::from_std);
+        let passed = self.timer.poll_reached(cx, due);
+        if passed {
+            self.conn.handle_timeout(Instant::now().into_std());
+        }
+        passed
+    }
+
+    fn tell_endpoint(&mut self) {
+        while let Some(event) = self.conn.poll_endpoint_events() {
+            if let Some(event) = self.endpoint.handle_event(self.handle, event) {
+                self.conn.handle_event(event);
+            }
+        }
+    }
+
+    /// Sends what is due.
+    fn send(&mut self, cx: &mut Context<'_>) {
+        let segments = self.socket.segments().min(SEGMENTS);
+        for _ in 0..SENDS {
+            if self.unsent.is_none() {
+                self.buffer.clear();
+                let now = Instant::now().into_std();
+                self.unsent = self.conn.poll_transmit(now, segments, &mut self.buffer);
+            }
+            let Some(transmit) = &self.unsent else {
+                // What was sent may have moved a timer.
+                let due = self.conn.poll_timeout().map(Instant::from_std);
+                if self.timer.poll_reached(cx, due) {
+                    cx.waker().wake_by_ref();
+                }
+                return;
+            };
+            let datagrams = quinn_udp::Transmit {
+                destination: transmit.destination,
+                ecn: transmit
+                    .ecn
+                    .and_then(|ecn| quinn_udp::EcnCodepoint::from_bits(ecn as u8)),
+                contents: &self.buffer[..transmit.size],
+                segment_size: transmit.segment_size,
+                src_ip: None,
+            };
+            match self.socket.poll_send(cx, &datagrams) {
+                Poll::Pending => return,
+                Poll::Ready(Ok(())) => self.traffic.1 += transmit.size as u64,
+                // A datagram that cannot be sent is a lost one, as on the way.
+                Poll::Ready(Err(error)) => {
+                    if self.conn.is_handshaking() && !is_transient(&error) {
+                        self.failure.get_or_insert(error);
+                    } else {
+                        self.refused(error);
+                    }
+                }
+            }
+            self.unsent = None;
+        }
+        cx.waker().wake_by_ref();
+    }
+
+    /// Ends the connection, and tells the peer why, as far as the kernel accepts it immediately.
+    pub(crate) fn close(&mut self, code: VarInt, reason: &'static str) {
+        self.conn.close(
+            Instant::now().into_std(),
+            code,
+            Bytes::from_static(reason.as_bytes()),
+        );
+        self.send(&mut Context::from_waker(std::task::Waker::noop()));
+    }
+
+    /// Keeps what counts the connection as long as the socket.
+    pub(crate) fn count(&mut self, permit: impl Any + Send + Sync) {
+        self.permit = Some(Box::new(permit));
+    }
+
+    /// Local and remote address.
+    pub(crate) fn addresses(&self) -> (Option<SocketAddr>, SocketAddr) {
+        (self.socket.local_addr(), self.peer)
+    }
+
+    /// Bytes received and sent so far, as datagrams.
+    pub(crate) fn traffic(&self) -> (u64, u64) {
+        self.traffic
+    }
+
+    /// The state of the socket, for errors.
+    pub(crate) fn socket_info(&self) -> SocketInfo {
+        let mut info = SocketInfo::default();
+        (info.local, info.remote) = (self.socket.local_addr(), Some(self.peer));
+        (info.bytes_read, info.bytes_written) = self.traffic;
+        info
+    }
+}
+
+/// Whether the same datagram might be sent later, or a smaller one now.
+fn is_transient(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionRefused | io::ErrorKind::Interrupted | io::ErrorKind::OutOfMemory
+    )
+}
+
+impl Drop for Quic {
+    fn drop(&mut self) {
+        if !self.conn.is_closed() {
+            self.close(NO_ERROR, "");
+        }
+    }
+}

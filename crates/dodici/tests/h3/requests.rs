@@ -1,0 +1,99 @@
+//! Requests and responses that succeed.
+
+use dodici::{Event, Protocol, Version};
+use dodici_testkit::client::{head, post, post_chunked};
+use dodici_testkit::{Client, H3Origin, within};
+
+use crate::support::{Trust, text};
+
+/// Whatever the origin has complained about.
+async fn finish(client: Client, origin: H3Origin) {
+    client.shut_down().await;
+    assert_eq!(origin.errors(), Vec::<String>::new());
+    origin.finish().await;
+}
+
+#[tokio::test]
+async fn a_request_is_answered_over_http3() {
+    let trust = Trust::new();
+    let origin = H3Origin::start(&trust.server());
+    let client = Client::tls(origin.port(), trust.config());
+    let seen = within("response", client.get("/bytes/17").ended()).await;
+    let head = seen.head.as_ref().unwrap();
+    assert_eq!((head.status, head.version), (200, Version::Http3));
+    assert_eq!(seen.body.len(), 17);
+    let Event::Connected { info, .. } = client
+        .events
+        .wait_for(|event| matches!(event, Event::Connected { .. }))
+        .await
+    else {
+        panic!()
+    };
+    assert_eq!(info.protocol, Protocol::Http3);
+    assert_eq!(info.tls.unwrap().alpn.as_deref(), Some("h3"));
+    assert_eq!(info.timings.tcp, None);
+    finish(client, origin).await;
+}
+
+#[tokio::test]
+async fn requests_share_a_connection() {
+    let trust = Trust::new();
+    let origin = H3Origin::start(&trust.server());
+    let client = Client::tls(origin.port(), trust.single());
+    let calls: Vec<_> = (0..300)
+        .map(|n| client.get(&format!("/bytes/{n}")))
+        .collect();
+    for (n, call) in calls.iter().enumerate() {
+        assert_eq!(within("response", call.ended()).await.body.len(), n);
+    }
+    assert_eq!(client.events.connects(), 1);
+    finish(client, origin).await;
+}
+
+#[tokio::test]
+async fn bodies_are_sent_in_memory_and_streamed_with_trailers() {
+    let trust = Trust::new();
+    let origin = H3Origin::start(&trust.server());
+    let client = Client::tls(origin.port(), trust.config());
+    let whole = client.send(post("/echo", "1", "a body in memory"));
+    let streamed = client.send(post_chunked("/digest"));
+    streamed.chunk("one ");
+    streamed.chunk("two");
+    let trailers = [("x-end", "1"), ("x-more", "2")].into_iter().collect();
+    streamed.handle.body_end(trailers);
+    let seen = within("echo", whole.ended()).await;
+    assert_eq!(text(&seen.body), "a body in memory");
+    let seen = within("digest", streamed.ended()).await;
+    let digest: Vec<_> = text(&seen.body).split(' ').collect();
+    assert_eq!((digest[0], digest[2]), ("7", "2"));
+    finish(client, origin).await;
+}
+
+#[tokio::test]
+async fn trailers_and_informational_responses_are_delivered() {
+    let trust = Trust::new();
+    let origin = H3Origin::start(&trust.server());
+    let client = Client::tls(origin.port(), trust.config());
+    let seen = within("trailers", client.get("/unsized/100000/999").ended()).await;
+    assert_eq!(seen.body.len(), 100_000);
+    let trailers = seen.trailers();
+    let names: Vec<_> = trailers.iter().map(|(name, _)| &**name).collect();
+    assert_eq!(names, ["x-checksum", "x-part", "x-part"]);
+    let seen = within("early hints", client.get("/early").ended()).await;
+    let statuses: Vec<_> = seen.informational.iter().map(|head| head.status).collect();
+    assert_eq!((statuses, text(&seen.body)), (vec![103], "early"));
+    finish(client, origin).await;
+}
+
+#[tokio::test]
+async fn responses_without_a_body_have_none() {
+    let trust = Trust::new();
+    let origin = H3Origin::start(&trust.server());
+    let client = Client::tls(origin.port(), trust.config());
+    for request in [head("/bytes/9"), dodici_testkit::client::get("/status/204")] {
+        let seen = within("response", client.send(request).ended()).await;
+        assert!(seen.head.is_some());
+        assert_eq!(seen.body, b"");
+    }
+    finish(client, origin).await;
+}

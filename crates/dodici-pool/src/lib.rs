@@ -10,10 +10,12 @@
 //! microseconds.
 #![forbid(unsafe_code)]
 
+mod alternatives;
 mod deadlines;
 mod model;
 mod pool;
 
+pub use alternatives::{AltSvc, Alternative, Alternatives, HEAD_START, Offer};
 pub use model::close_reason::CloseReason;
 pub use model::config::{
     AddressOrder, ConnectConfig, ConnectFailure, DnsCacheConfig, ExchangeConfig, Family,

@@ -20,7 +20,7 @@ use socket2::{Domain, SockRef, Socket, Type};
 use tokio::time::Instant;
 
 use super::errors::{bad_option, socket_error};
-use super::hooks::ConnectHooks;
+use super::hooks::{ConnectHooks, SocketHook};
 use super::quic::{Progress, Quic, Udp};
 use super::tcp::Dialer;
 use super::tls::TlsLeg;
@@ -98,7 +98,8 @@ impl QuicLeg {
         hooks: &ConnectHooks,
     ) -> Result<(Box<Quic>, TlsInfo), Error> {
         allow::check(&hooks.allow, peer.ip(), host).await?;
-        let socket = open(peer, config, hooks)?;
+        let opening = Opening::new(peer, config, hooks);
+        let socket = opening.open()?;
         let (crypto, witness) = self.tls.begin()?;
         let witness = witness.as_deref();
         let mut client = ClientConfig::new(crypto);
@@ -119,6 +120,7 @@ impl QuicLeg {
                     .with_replay(Replay::Unsent)
             })?;
         let mut quic = Box::new(Quic::new(endpoint, handle, conn, socket, peer));
+        quic.reopen_with(move || opening.open().ok());
         std::future::poll_fn(|cx| {
             loop {
                 match quic.poll(cx) {
@@ -219,23 +221,39 @@ fn transport(config: &Http3Config) -> Result<TransportConfig, Error> {
     Ok(made)
 }
 
-/// A UDP socket for one peer, prepared like those of TCP.
-fn open(peer: SocketAddr, config: &ConnectConfig, hooks: &ConnectHooks) -> Result<Udp, Error> {
-    let failed = |error| socket_error(error, "connect", peer);
-    let domain = Domain::for_address(peer);
-    let protocol = Some(socket2::Protocol::UDP);
-    let socket = Socket::new(domain, Type::DGRAM, protocol).map_err(failed)?;
-    socket.set_nonblocking(true).map_err(failed)?;
-    if let Some(hook) = &hooks.socket {
-        hook.prepare(SockRef::from(&socket)).map_err(failed)?;
+/// What a UDP socket is opened with: as those of TCP.
+#[derive(Clone)]
+struct Opening {
+    peer: SocketAddr,
+    local: SocketAddr,
+    hook: Option<Arc<dyn SocketHook>>,
+}
+
+impl Opening {
+    fn new(peer: SocketAddr, config: &ConnectConfig, hooks: &ConnectHooks) -> Self {
+        let any = match peer {
+            SocketAddr::V4(_) => IpAddr::from(Ipv4Addr::UNSPECIFIED),
+            SocketAddr::V6(_) => IpAddr::from(Ipv6Addr::UNSPECIFIED),
+        };
+        Self {
+            peer,
+            local: SocketAddr::new(config.local_address.unwrap_or(any), config.local_port),
+            hook: hooks.socket.clone(),
+        }
     }
-    let any = match peer {
-        SocketAddr::V4(_) => IpAddr::from(Ipv4Addr::UNSPECIFIED),
-        SocketAddr::V6(_) => IpAddr::from(Ipv6Addr::UNSPECIFIED),
-    };
-    let local = SocketAddr::new(config.local_address.unwrap_or(any), config.local_port);
-    socket
-        .bind(&local.into())
-        .map_err(|error| socket_error(error, "bind", local))?;
-    Udp::new(socket, peer).map_err(failed)
+
+    fn open(&self) -> Result<Udp, Error> {
+        let failed = |error| socket_error(error, "connect", self.peer);
+        let domain = Domain::for_address(self.peer);
+        let protocol = Some(socket2::Protocol::UDP);
+        let socket = Socket::new(domain, Type::DGRAM, protocol).map_err(failed)?;
+        socket.set_nonblocking(true).map_err(failed)?;
+        if let Some(hook) = &self.hook {
+            hook.prepare(SockRef::from(&socket)).map_err(failed)?;
+        }
+        socket
+            .bind(&self.local.into())
+            .map_err(|error| socket_error(error, "bind", self.local))?;
+        Udp::new(socket, self.peer).map_err(failed)
+    }
 }

@@ -97,3 +97,20 @@ async fn responses_without_a_body_have_none() {
     }
     finish(client, origin).await;
 }
+
+#[tokio::test]
+async fn an_unprocessed_request_fails_with_the_reason_once_replays_are_used_up() {
+    let trust = Trust::new();
+    let peer = dodici_testkit::QuicPeer::listen(trust.server()).run(|mut peer| async move {
+        peer.begin(&[]).await;
+        peer.goaway(0).await;
+        peer.closed().await;
+    });
+    let mut config = trust.single();
+    config.http3.max_replays = 1;
+    let client = Client::tls(peer.port(), config);
+    let error = within("error", client.get("/").error()).await;
+    assert_eq!(error.kind(), dodici::ErrorKind::Unserved);
+    client.shut_down().await;
+    peer.finish().await;
+}

@@ -186,6 +186,7 @@ impl Multiplexed for H3Conn {
         };
         shared.last = u64::from(id);
         shared.wakers.insert(id, None);
+        shared.peer.earn();
         drop(shared);
         Ok(H3Stream::new(
             Arc::clone(&self.shared),

@@ -19,9 +19,12 @@ const ENABLE_CONNECT_PROTOCOL: u64 = 8;
 /// Maximum length of a frame whose content is read. 16 KiB: thousands of settings.
 const MOST: u64 = 16 * 1024;
 
-/// Frames and settings without an effect that a peer may send on its control stream, over the
-/// lifetime of a connection. Servers send a few for greasing (RFC 9114, section 7.2.8).
-const IDLE_FRAMES: u32 = 10_000;
+/// Frames, streams and instructions without an effect that a peer may send at once. Servers send a
+/// few for greasing (RFC 9114, section 7.2.8).
+const IDLE: u32 = 10_000;
+
+/// So many more for each request.
+const EARNED: u32 = 8;
 
 /// What the peer has said about the connection.
 #[derive(Debug, Default)]
@@ -54,7 +57,9 @@ enum State {
     Typing([u8; 8], usize),
     Control(Control),
     Encoder,
-    Decoder,
+    Decoder {
+        in_number: bool,
+    },
 }
 
 #[derive(Debug, Default)]
@@ -108,17 +113,31 @@ impl Peer {
                 }
                 // Only instructions that need no table (RFC 9204, section 4.3): a capacity of none.
                 State::Encoder => {
-                    return match chunk.iter().all(|byte| *byte == 0x20) {
-                        true => Ok(Fate::Read),
-                        false => Err(Violation::new(
-                            code::ENCODER_STREAM_ERROR,
-                            "an entry for a table that has no room",
-                        )),
-                    };
+                    for byte in chunk {
+                        if byte != 0x20 {
+                            let what = "an entry for a table that has no room";
+                            return Err(Violation::new(code::ENCODER_STREAM_ERROR, what));
+                        }
+                        self.waste()?;
+                    }
+                    return Ok(Fate::Read);
                 }
-                // Cancellations of streams (RFC 9204, section 4.4.2), whose numbers do not matter:
-                // of their further bytes, only acknowledgements would look like something else.
-                State::Decoder => return Ok(Fate::Read),
+                // Only cancellations of streams (RFC 9204, section 4.4), whose numbers do not
+                // matter.
+                State::Decoder { in_number } => {
+                    for byte in chunk {
+                        if !*in_number && byte & 0xc0 != 0x40 {
+                            let what = "an acknowledgement of what was not sent";
+                            return Err(Violation::new(code::DECODER_STREAM_ERROR, what));
+                        }
+                        *in_number = match *in_number {
+                            true => byte & 0x80 != 0,
+                            false => byte & 0x3f == 0x3f,
+                        };
+                        self.waste()?;
+                    }
+                    return Ok(Fate::Read);
+                }
             }
         }
     }
@@ -130,7 +149,7 @@ impl Peer {
     pub(super) fn end(stream: &PeerStream) -> Result<(), Violation> {
         match stream.state {
             State::New | State::Typing(..) => Ok(()),
-            State::Control(_) | State::Encoder | State::Decoder => Err(Violation::new(
+            State::Control(_) | State::Encoder | State::Decoder { .. } => Err(Violation::new(
                 code::CLOSED_CRITICAL_STREAM,
                 "the end of a stream that must stay open",
             )),
@@ -141,7 +160,7 @@ impl Peer {
         let (known, state) = match kind {
             CONTROL => (&mut self.has_control, State::Control(Control::default())),
             ENCODER => (&mut self.has_encoder, State::Encoder),
-            DECODER => (&mut self.has_decoder, State::Decoder),
+            DECODER => (&mut self.has_decoder, State::Decoder { in_number: false }),
             PUSH => return Err(Violation::new(code::ID_ERROR, "a push")),
             _ => {
                 self.waste()?;
@@ -158,11 +177,16 @@ impl Peer {
     /// Something without an effect has arrived.
     pub(super) fn waste(&mut self) -> Result<(), Violation> {
         self.idle += 1;
-        if self.idle > IDLE_FRAMES {
+        if self.idle > IDLE {
             let what = "too many frames that do no work";
             return Err(Violation::new(code::EXCESSIVE_LOAD, what));
         }
         Ok(())
+    }
+
+    /// A request was sent.
+    pub(super) fn earn(&mut self) {
+        self.idle = self.idle.saturating_sub(EARNED);
     }
 
     fn frame(&mut self, kind: u64, content: &[u8]) -> Result<(), Violation> {

@@ -40,6 +40,7 @@ mod code {
     pub(super) const MESSAGE_ERROR: u32 = 0x10e;
     pub(super) const DECOMPRESSION_FAILED: u32 = 0x200;
     pub(super) const ENCODER_STREAM_ERROR: u32 = 0x201;
+    pub(super) const DECODER_STREAM_ERROR: u32 = 0x202;
 }
 
 /// A violation that ends the connection.

@@ -43,8 +43,8 @@ pub(super) fn decode(
 ) -> Result<(), Undecoded> {
     let mut rest = Reader(section);
     // Required insert count, and base: without a dynamic table, the one is zero and the other
-    // means nothing.
-    if rest.integer(8)? != 0 {
+    // means nothing, but must not be negative.
+    if rest.integer(8)? != 0 || rest.0.first().is_some_and(|base| base & 0x80 != 0) {
         return Err(FAILED);
     }
     rest.integer(7)?;
@@ -225,6 +225,7 @@ mod tests {
     fn what_refers_to_a_dynamic_table_is_refused() {
         for section in [
             &[1, 0, 0xd1][..],
+            &[0, 0x80],
             &[0, 0, 0x80],
             &[0, 0, 0x10],
             &[0, 0, 0x40, 0],

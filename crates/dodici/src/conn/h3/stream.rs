@@ -34,6 +34,15 @@ enum Due {
     End,
 }
 
+/// How the peer's side of a stream has ended.
+#[derive(Clone, Copy, Debug)]
+enum Ended {
+    Complete,
+    Reset(VarInt),
+    /// Its GOAWAY says that it does not process the request.
+    Unprocessed,
+}
+
 /// See the module.
 pub(crate) struct H3Stream {
     shared: Arc<Mutex<Shared>>,
@@ -48,8 +57,7 @@ pub(crate) struct H3Stream {
     next: Option<Piece>,
     due: Due,
     trailers: Option<HeaderBlock>,
-    /// How the peer's side has ended; `None` while it has not.
-    ended: Option<Result<(), VarInt>>,
+    ended: Option<Ended>,
     /// Nothing more is read.
     finished: bool,
     most_fields: usize,
@@ -160,11 +168,11 @@ impl H3Stream {
                     self.chunks.push_back(chunk.bytes);
                 }
                 Ok(None) => {
-                    self.ended = Some(Ok(()));
+                    self.ended = Some(Ended::Complete);
                     break;
                 }
                 Err(ReadError::Reset(code)) => {
-                    self.ended = Some(Err(code));
+                    self.ended = Some(Ended::Reset(code));
                     break;
                 }
                 Err(ReadError::Blocked) => break,
@@ -178,7 +186,7 @@ impl H3Stream {
             && self.due == Due::Head
             && first.is_some_and(|first| u64::from(self.id) >= first)
         {
-            self.ended = Some(Err(VarInt::from_u32(code::REQUEST_REJECTED)));
+            self.ended = Some(Ended::Unprocessed);
         }
         bytes > 0 || self.ended.is_some()
     }
@@ -275,13 +283,23 @@ impl H3Stream {
         Ok(merged.map_or(first, BytesMut::freeze))
     }
 
-    fn end(&mut self, ended: Result<(), VarInt>) -> Poll<Result<Received, StreamFailure>> {
+    fn end(&mut self, ended: Ended) -> Poll<Result<Received, StreamFailure>> {
         self.finished = true;
-        if let Err(code) = ended {
-            let code = u32::try_from(code.into_inner()).unwrap_or(u32::MAX);
+        let code = match ended {
+            Ended::Complete => None,
+            Ended::Reset(code) => Some(u32::try_from(code.into_inner()).unwrap_or(u32::MAX)),
+            Ended::Unprocessed => {
+                return Poll::Ready(Err(StreamFailure {
+                    code: None,
+                    refused: true,
+                    message: "GOAWAY".into(),
+                }));
+            }
+        };
+        if code.is_some() {
             return Poll::Ready(Err(StreamFailure {
-                code: Some(code),
-                refused: code == code::REQUEST_REJECTED,
+                code,
+                refused: code == Some(code::REQUEST_REJECTED),
                 message: "".into(),
             }));
         }
@@ -421,7 +439,10 @@ impl MultiplexedStream for H3Stream {
 
 impl Drop for H3Stream {
     fn drop(&mut self) {
-        let ended = self.ended.is_some() || self.finished;
+        let ended = match self.ended {
+            Some(ended) => !matches!(ended, Ended::Unprocessed),
+            None => self.finished,
+        };
         if self.sending || !ended {
             // What was not sent is not wanted any more, and what was not received neither.
             let mut shared = self.shared.lock();

@@ -7,6 +7,7 @@ use std::any::Any;
 use std::io;
 use std::net::SocketAddr;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use dodici_pool::SocketInfo;
@@ -31,6 +32,10 @@ const RECEIVES: usize = 4;
 /// report may be forged or outdated; three answers to three probes are not.
 const REFUSALS: u32 = 3;
 
+/// How long a peer must have been silent before its path is examined, and how often it is. 1 s: a
+/// few round trips, and far less than the timeouts that end a connection.
+const SILENCE: Duration = Duration::from_secs(1);
+
 /// Code of a connection that ends without an error (H3_NO_ERROR; RFC 9114, section 8.1).
 const NO_ERROR: VarInt = VarInt::from_u32(0x100);
 
@@ -48,6 +53,10 @@ pub(crate) struct Quic {
     /// Bytes received and sent.
     traffic: (u64, u64),
     refusals: u32,
+    /// Opens another socket to the peer.
+    reopen: Option<Box<dyn Fn() -> Option<Udp> + Send>>,
+    /// When something was received last, or the path was examined.
+    heard: Instant,
     /// Why the socket is of no use any more.
     failure: Option<io::Error>,
     /// What counts the connection, dropped with the socket.
@@ -83,9 +92,19 @@ impl Quic {
             peer,
             traffic: (0, 0),
             refusals: 0,
+            reopen: None,
+            heard: Instant::now(),
             failure: None,
             permit: None,
         }
+    }
+
+    /// How another socket is opened when the local address changes.
+    pub(in crate::connect) fn reopen_with(
+        &mut self,
+        reopen: impl Fn() -> Option<Udp> + Send + 'static,
+    ) {
+        self.reopen = Some(Box::new(reopen));
     }
 
     /// Reads, and returns the next event; once there is none, writes.
@@ -142,6 +161,7 @@ impl Quic {
             Poll::Ready(Ok(bytes)) => {
                 self.traffic.0 += bytes as u64;
                 self.refusals = 0;
+                self.heard = Instant::now();
                 true
             }
             Poll::Ready(Err(error)) => {
@@ -166,9 +186,36 @@ impl Quic {
         let due = self.conn.poll_timeout().map(Instant::from_std);
         let passed = self.timer.poll_reached(cx, due);
         if passed {
-            self.conn.handle_timeout(Instant::now().into_std());
+            let now = Instant::now();
+            self.conn.handle_timeout(now.into_std());
+            if now.duration_since(self.heard) >= SILENCE {
+                self.examine(now);
+            }
         }
         passed
+    }
+
+    /// The peer is silent, or cannot be reached: if the system would use another address by now,
+    /// the connection moves there (RFC 9000, section 9.2).
+    fn examine(&mut self, now: Instant) {
+        self.heard = now;
+        if self.conn.is_handshaking() || self.conn.is_closed() {
+            return;
+        }
+        let Some(socket) = self.reopen.as_ref().and_then(|reopen| reopen()) else {
+            return;
+        };
+        let ip = |socket: &Udp| socket.local_addr().map(|address| address.ip());
+        if ip(&socket) != ip(&self.socket) {
+            self.move_to(socket, now);
+        }
+    }
+
+    pub(in crate::connect) fn move_to(&mut self, socket: Udp, now: Instant) {
+        self.socket = socket;
+        self.unsent = None;
+        self.conn.path_changed(now.into_std());
+        self.conn.local_address_changed();
     }
 
     fn tell_endpoint(&mut self) {
@@ -212,6 +259,11 @@ impl Quic {
                 Poll::Ready(Err(error)) => {
                     if self.conn.is_handshaking() && !is_transient(&error) {
                         self.failure.get_or_insert(error);
+                    } else if is_unreachable(&error) {
+                        let now = Instant::now();
+                        if now.duration_since(self.heard) >= SILENCE {
+                            self.examine(now);
+                        }
                     } else {
                         self.refused(error);
                     }
@@ -254,6 +306,18 @@ impl Quic {
         (info.bytes_read, info.bytes_written) = self.traffic;
         info
     }
+}
+
+/// Whether the local address may be gone.
+fn is_unreachable(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::NetworkUnreachable
+            | io::ErrorKind::HostUnreachable
+            | io::ErrorKind::NetworkDown
+            | io::ErrorKind::AddrNotAvailable
+            | io::ErrorKind::InvalidInput
+    )
 }
 
 /// Whether the same datagram might be sent later, or a smaller one now.

@@ -10,6 +10,8 @@ mod offer;
 mod probe;
 mod proxy;
 mod public;
+#[cfg(feature = "http3")]
+mod quic;
 mod read_ahead;
 mod revocation;
 mod socks;

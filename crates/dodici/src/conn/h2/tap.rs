@@ -441,6 +441,7 @@ fn flood() -> io::Error {
 }
 
 #[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 mod tests {
     use std::future::poll_fn;
     use std::io::Read;

@@ -43,7 +43,8 @@ pub struct Http3Config {
     pub congestion: Congestion,
     /// Whether the first requests of a resumed connection may be sent before the handshake is complete
     /// (0-RTT; RFC 8470), if their methods are safe and they have no body. An attacker can replay
-    /// them. Default false.
+    /// them. Only with [`Http3Mode::PriorKnowledge`], and not where a hook judges identities. A `425
+    /// Too Early` is not reported: the request is sent again. Default false.
     pub early_data: bool,
     /// How often a request is sent again if the peer reports that it did not process it
     /// (H3_REQUEST_REJECTED, or GOAWAY with a lower stream). Default 5.

@@ -117,8 +117,8 @@ pub(crate) trait Multiplexed {
     /// How it ended.
     fn check(&mut self, cx: &mut Context<'_>) -> Result<(), Ended>;
 
-    /// Whether another stream can be opened now; wakes `cx` when it can. False if never.
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<bool>;
+    /// Whether a stream can be opened for this request now; wakes `cx` when it can. False if never.
+    fn poll_ready(&mut self, cx: &mut Context<'_>, request: &Request) -> Poll<bool>;
 
     /// Opens a stream for this request. Only after [`Multiplexed::poll_ready`].
     ///

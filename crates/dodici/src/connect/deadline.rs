@@ -44,6 +44,12 @@ impl Deadline {
         }
     }
 
+    /// `None` means never.
+    #[cfg(feature = "http3")]
+    pub(super) fn at(self) -> Option<Instant> {
+        self.at
+    }
+
     pub(super) fn has_passed(self) -> bool {
         self.at.is_some_and(|at| at <= Instant::now())
     }

@@ -19,12 +19,13 @@ use quinn_proto::{
 use socket2::{Domain, SockRef, Socket, Type};
 use tokio::time::Instant;
 
+use super::deadline::Deadline;
 use super::errors::{bad_option, socket_error};
 use super::hooks::{ConnectHooks, SocketHook};
-use super::quic::{Progress, Quic, Udp};
+use super::quic::{Early, EarlyAddress, Progress, Quic, Udp};
 use super::tcp::Dialer;
 use super::tls::TlsLeg;
-use super::tls::quic::{QuicTls, quic_error};
+use super::tls::quic::{QuicTls, Seen, quic_error};
 use super::{Connector, allow};
 
 /// Unidirectional streams that the peer may have open: control, and two of QPACK (RFC 9114, section
@@ -44,6 +45,8 @@ pub(super) struct QuicLeg {
     endpoint: Arc<EndpointConfig>,
     transport: Arc<TransportConfig>,
     tokens: Arc<TokenMemoryCache>,
+    /// `None` if no early data is wanted.
+    early: Option<EarlyAddress>,
 }
 
 impl fmt::Debug for QuicLeg {
@@ -85,10 +88,13 @@ impl QuicLeg {
             endpoint: Arc::new(endpoint),
             transport: Arc::new(transport(config)?),
             tokens: Arc::new(TokenMemoryCache::new(1, TOKENS)),
+            // A server's identity that the caller judges is not known before.
+            early: (config.early_data && !tls.is_judged()).then(EarlyAddress::default),
         })
     }
 
-    /// One attempt. Cancelling it closes its socket.
+    /// One attempt. Cancelling it closes its socket. `early`: when the handshake must be complete, if
+    /// the attempt may succeed before.
     async fn dial(
         &self,
         tls: &TlsLeg,
@@ -96,13 +102,13 @@ impl QuicLeg {
         host: &str,
         config: &ConnectConfig,
         hooks: &ConnectHooks,
+        early: Option<Deadline>,
     ) -> Result<(Box<Quic>, TlsInfo), Error> {
         allow::check(&hooks.allow, peer.ip(), host).await?;
         let opening = Opening::new(peer, config, hooks);
         let socket = opening.open()?;
-        let (crypto, witness) = self.tls.begin()?;
-        let witness = witness.as_deref();
-        let mut client = ClientConfig::new(crypto);
+        let mut seen = Seen::default();
+        let mut client = ClientConfig::new(self.tls.crypto());
         client
             .transport_config(Arc::clone(&self.transport))
             .token_store(Arc::<TokenMemoryCache>::clone(&self.tokens));
@@ -121,16 +127,27 @@ impl QuicLeg {
             })?;
         let mut quic = Box::new(Quic::new(endpoint, handle, conn, socket, peer));
         quic.reopen_with(move || opening.open().ok());
+        if let (Some(address), Some(deadline)) = (&self.early, early)
+            && quic.conn.has_0rtt()
+            && address.take(peer)
+        {
+            quic.begin_early(Early {
+                address: address.clone(),
+                until: deadline.at(),
+            });
+            let info = tls.finish_quic(&quic.conn, &self.tls, &seen).await?;
+            return Ok((quic, info));
+        }
         std::future::poll_fn(|cx| {
             loop {
-                match quic.poll(cx) {
+                match seen.during(|| quic.poll(cx)) {
                     Progress::Event(Event::Connected) => return Poll::Ready(Ok(())),
                     Progress::Event(Event::ConnectionLost { reason }) => {
                         return Poll::Ready(Err(match reason {
                             ConnectionError::TimedOut => {
                                 socket_error(std::io::ErrorKind::TimedOut.into(), "connect", peer)
                             }
-                            reason => quic_error(&reason, witness),
+                            reason => quic_error(&reason, &mut seen),
                         }));
                     }
                     Progress::Event(_) => {}
@@ -142,7 +159,10 @@ impl QuicLeg {
             }
         })
         .await?;
-        let info = tls.finish_quic(&quic.conn, &self.tls, witness).await?;
+        if let Some(early) = &self.early {
+            early.learn(peer);
+        }
+        let info = tls.finish_quic(&quic.conn, &self.tls, &seen).await?;
         Ok((quic, info))
     }
 }
@@ -170,7 +190,9 @@ impl Connector {
         let begun = Instant::now();
         let deadline = deadlines.all;
         let mut dialer = Dialer::new(&self.config, &addresses.found);
-        let dial = |peer| leg.dial(tls, peer, host, &self.config, &self.hooks);
+        // An alternative must answer first, or it would hide that it cannot.
+        let early = at.is_none().then_some(deadline);
+        let dial = |peer| leg.dial(tls, peer, host, &self.config, &self.hooks, early);
         let dialled = deadline.run(dialer.run_with(host, port, dial)).await;
         let (quic, tls) =
             dialled.map_err(|_| deadline.error(Phase::Connect, host, port, &dialer.tried()))??;

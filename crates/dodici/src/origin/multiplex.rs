@@ -314,7 +314,7 @@ impl<C: Multiplexed> Multiplex<C> {
             {
                 return self.lose(ended);
             }
-            match self.conn.poll_ready(&mut cx) {
+            match self.conn.poll_ready(&mut cx, &exchange.job.request) {
                 // The driver reports why.
                 Poll::Pending | Poll::Ready(false) => return,
                 Poll::Ready(true) => {}

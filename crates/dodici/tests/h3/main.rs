@@ -1,5 +1,6 @@
 //! Requests over HTTP/3: one pool against a real server of other parts, and against scripted ones.
 #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
+mod early;
 mod requests;
 mod support;

@@ -158,6 +158,14 @@ impl H2Conn {
         }
     }
 
+    /// Whether h2 accepts another stream; wakes `cx` when it does.
+    fn poll_sender(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
+        match &mut self.sender {
+            None => Poll::Ready(false),
+            Some(sender) => sender.poll_ready(cx).map(|ready| ready.is_ok()),
+        }
+    }
+
     /// Why h2 ended the connection.
     fn explain(&self, error: Option<h2::Error>) -> Ended {
         let mut tap = self.tap.lock();
@@ -226,7 +234,7 @@ impl Multiplexed for H2Conn {
         if self.held != 0 && self.held <= self.seen.highest_sent {
             self.held = 0;
             // Its head has been sent, so h2 has no reason to wait and releases it.
-            let _ready = self.poll_ready(cx);
+            let _ready = self.poll_sender(cx);
         }
         match polled {
             Poll::Pending => Driven::Up,
@@ -299,11 +307,8 @@ impl Multiplexed for H2Conn {
     }
 
     /// Whether h2 accepts another stream now; wakes `cx` when it does.
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
-        match &mut self.sender {
-            None => Poll::Ready(false),
-            Some(sender) => sender.poll_ready(cx).map(|ready| ready.is_ok()),
-        }
+    fn poll_ready(&mut self, cx: &mut Context<'_>, _request: &Request) -> Poll<bool> {
+        self.poll_sender(cx)
     }
 
     /// Opens a stream for this request. Only after [`H2Conn::poll_ready`].

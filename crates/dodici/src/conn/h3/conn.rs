@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use dodici_pool::{
-    CloseReason, Error, ErrorKind, Http3Config, OriginConfig, Phase, Protocol, Replay, Request,
-    RequestKind, ResponseHead, SocketInfo,
+    BodyKind, CloseReason, Error, ErrorKind, Http3Config, OriginConfig, Phase, Protocol, Replay,
+    Request, RequestKind, ResponseHead, SocketInfo,
 };
 use parking_lot::Mutex;
 use quinn_proto::VarInt;
@@ -114,8 +114,13 @@ impl Multiplexed for H3Conn {
     }
 
     fn is_unprocessed(&self, stream: u32) -> bool {
-        let goaway = self.shared.lock().peer.goaway;
-        goaway.is_some_and(|first| u64::from(stream) >= first)
+        let shared = self.shared.lock();
+        // Early requests are safe, so that it does not matter.
+        shared.early_lost
+            || shared
+                .peer
+                .goaway
+                .is_some_and(|first| u64::from(stream) >= first)
     }
 
     fn goaway_failure(&self) -> Option<Error> {
@@ -146,12 +151,13 @@ impl Multiplexed for H3Conn {
         }
     }
 
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
+    fn poll_ready(&mut self, cx: &mut Context<'_>, request: &Request) -> Poll<bool> {
         let mut shared = self.shared.lock();
         if shared.ended.is_some() || shared.peer.goaway.is_some() {
             return Poll::Ready(false);
         }
-        if shared.spare.is_empty() {
+        let too_early = shared.quic.is_early() && (shared.too_early || !is_safe(request));
+        if shared.spare.is_empty() || too_early {
             shared.opener = Some(cx.waker().clone());
             return Poll::Pending;
         }
@@ -259,4 +265,12 @@ impl Multiplexed for H3Conn {
     }
 
     async fn linger(&mut self) {}
+}
+
+/// Whether a request may be sent twice: an attacker can repeat early data (RFC 8470).
+fn is_safe(request: &Request) -> bool {
+    let has_method = |method: &[u8]| request.head.starts_with(method);
+    matches!(request.kind, RequestKind::Plain | RequestKind::Head)
+        && matches!(request.body, BodyKind::None)
+        && (has_method(b"GET ") || has_method(b"HEAD ") || has_method(b"OPTIONS "))
 }

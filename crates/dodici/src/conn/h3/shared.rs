@@ -36,6 +36,10 @@ pub(super) struct Shared {
     /// The number of the last stream that a request has used.
     pub(super) last: u64,
     pub(super) resets: u32,
+    /// The server does not want early data (425): requests wait for the handshake.
+    pub(super) too_early: bool,
+    /// What was sent early was lost, with the connection.
+    pub(super) early_lost: bool,
     pub(super) ended: Option<Ended>,
 }
 
@@ -55,6 +59,8 @@ impl Shared {
             limit: 0,
             last: 0,
             resets: 0,
+            too_early: false,
+            early_lost: false,
             ended: None,
         };
         shared.refill();
@@ -150,6 +156,7 @@ impl Shared {
                 self.refill();
                 self.wake_opener();
             }
+            Event::Connected => self.complete(),
             Event::ConnectionLost { reason } => self.lose(&reason),
             _ => {}
         }
@@ -201,7 +208,20 @@ impl Shared {
         }
     }
 
+    /// The handshake is complete.
+    fn complete(&mut self) {
+        if self.quic.finish_early() {
+            self.refill();
+            return self.wake_opener();
+        }
+        // QUIC has forgotten the streams: the requests go to another connection.
+        self.early_lost = true;
+        self.quic.close(VarInt::from_u32(code::NO_ERROR), "");
+        self.end(CloseReason::NotReusable, "HTTP/3: early data was refused");
+    }
+
     fn lose(&mut self, reason: &ConnectionError) {
+        self.early_lost |= self.quic.is_early();
         match reason {
             ConnectionError::ApplicationClosed(close) => {
                 let code = u32::try_from(close.error_code.into_inner()).unwrap_or(u32::MAX);
@@ -238,6 +258,7 @@ impl Shared {
             match self.quic.poll(cx) {
                 Progress::Event(event) => self.on_event(event),
                 Progress::Failed(error) => {
+                    self.early_lost |= self.quic.conn.is_handshaking();
                     return self.fail_socket(CloseReason::IoError, &error);
                 }
                 Progress::Nothing => return,

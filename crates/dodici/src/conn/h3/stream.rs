@@ -61,6 +61,8 @@ pub(crate) struct H3Stream {
     /// Nothing more is read.
     finished: bool,
     most_fields: usize,
+    /// Opened before the handshake was complete.
+    early: bool,
 }
 
 impl H3Stream {
@@ -88,7 +90,9 @@ impl H3Stream {
             ended: None,
             finished: false,
             most_fields,
+            early: false,
         };
+        stream.early = stream.shared.lock().quic.is_early();
         stream.flush();
         stream
     }
@@ -223,6 +227,9 @@ impl H3Stream {
                 if let Err(why) = head::response(&section, self.most_fields, head) {
                     return Some(self.undecoded(why));
                 }
+                if head.status == TOO_EARLY && self.early {
+                    return Some(self.wait_for_handshake());
+                }
                 if head.status < 200 {
                     return Some(Ok(Received::Informational));
                 }
@@ -309,6 +316,16 @@ impl H3Stream {
         Poll::Ready(Ok(Received::End(self.trailers.take())))
     }
 
+    /// The server wants the request again, but not in early data (RFC 8470, section 5.2).
+    fn wait_for_handshake(&mut self) -> Result<Received, StreamFailure> {
+        self.shared.lock().too_early = true;
+        Err(StreamFailure {
+            code: Some(code::REQUEST_REJECTED),
+            refused: true,
+            message: "HTTP/3: 425 Too Early".into(),
+        })
+    }
+
     fn undecoded(&mut self, why: Undecoded) -> Result<Received, StreamFailure> {
         match why {
             Undecoded::Invalid(violation) => self.violation(violation),
@@ -342,6 +359,9 @@ impl H3Stream {
         Poll::Ready(self.violation(violation))
     }
 }
+
+/// Status of a response to early data that the server does not want.
+const TOO_EARLY: u16 = 425;
 
 const TOO_LARGE: &str = "HTTP/3: fields larger than max_header_list_size";
 

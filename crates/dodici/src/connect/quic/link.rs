@@ -16,6 +16,7 @@ use quinn_proto::{
 };
 use tokio::time::Instant;
 
+use super::early::Early;
 use super::socket::Udp;
 use crate::clock::Timer;
 
@@ -53,6 +54,8 @@ pub(crate) struct Quic {
     /// Bytes received and sent.
     traffic: (u64, u64),
     refusals: u32,
+    /// Its handshake is not complete, and requests are sent nevertheless.
+    early: Option<Early>,
     /// Opens another socket to the peer.
     reopen: Option<Box<dyn Fn() -> Option<Udp> + Send>>,
     /// When something was received last, or the path was examined.
@@ -92,11 +95,34 @@ impl Quic {
             peer,
             traffic: (0, 0),
             refusals: 0,
+            early: None,
             reopen: None,
             heard: Instant::now(),
             failure: None,
             permit: None,
         }
+    }
+
+    /// Requests are sent although the handshake is not complete.
+    pub(in crate::connect) fn begin_early(&mut self, early: Early) {
+        self.early = Some(early);
+    }
+
+    /// Whether the handshake is not complete.
+    pub(crate) fn is_early(&self) -> bool {
+        self.early.is_some()
+    }
+
+    /// The handshake is complete. False if the server has refused what was sent before.
+    pub(crate) fn finish_early(&mut self) -> bool {
+        let Some(early) = self.early.take() else {
+            return true;
+        };
+        let accepted = self.conn.accepted_0rtt();
+        if accepted {
+            early.address.learn(self.peer);
+        }
+        accepted
     }
 
     /// How another socket is opened when the local address changes.
@@ -183,7 +209,12 @@ impl Quic {
 
     /// Whether a timer has expired.
     fn pass_time(&mut self, cx: &mut Context<'_>) -> bool {
-        let due = self.conn.poll_timeout().map(Instant::from_std);
+        let until = self.early.as_ref().and_then(|early| early.until);
+        if until.is_some_and(|until| until <= Instant::now()) {
+            self.early = None;
+            self.failure.get_or_insert(io::ErrorKind::TimedOut.into());
+        }
+        let due = self.due();
         let passed = self.timer.poll_reached(cx, due);
         if passed {
             let now = Instant::now();
@@ -193,6 +224,12 @@ impl Quic {
             }
         }
         passed
+    }
+
+    fn due(&mut self) -> Option<Instant> {
+        let due = self.conn.poll_timeout().map(Instant::from_std);
+        let until = self.early.as_ref().and_then(|early| early.until);
+        [due, until].into_iter().flatten().min()
     }
 
     /// The peer is silent, or cannot be reached: if the system would use another address by now,
@@ -237,7 +274,7 @@ impl Quic {
             }
             let Some(transmit) = &self.unsent else {
                 // What was sent may have moved a timer.
-                let due = self.conn.poll_timeout().map(Instant::from_std);
+                let due = self.due();
                 if self.timer.poll_reached(cx, due) {
                     cx.waker().wake_by_ref();
                 }

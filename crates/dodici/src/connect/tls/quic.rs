@@ -4,18 +4,18 @@
 //! Called by the QUIC leg. Must not know addresses or deadlines.
 
 use std::any::Any;
+use std::cell::RefCell;
 use std::io;
 use std::sync::Arc;
 
 use dodici_pool::{Error, ErrorKind, Phase, Replay, TlsInfo};
-use parking_lot::Mutex;
 use quinn_proto::crypto::rustls::{HandshakeData, QuicClientConfig};
 use quinn_proto::{Connection, ConnectionError, TransportError, crypto};
 use rustls::client::Resumption;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::aws_lc_rs::cipher_suite::TLS13_AES_128_GCM_SHA256;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::quic::{ClientConnection, Suite, Version};
+use rustls::quic::{ClientConnection, Version};
 use rustls::{ClientConfig, DigitallySignedStruct, Error as TlsError, SignatureScheme};
 
 use super::verifier::NodeVerifier;
@@ -30,12 +30,11 @@ const FIRST_ALERT: u64 = 0x100;
 
 /// What QUIC needs of the TLS leg.
 pub(in crate::connect) struct QuicTls {
-    client: ClientConfig,
-    initial: Suite,
+    crypto: Arc<QuicClientConfig>,
     /// As it is sent and verified.
     name: String,
-    /// `None` if the caller's configuration has another.
-    verifier: Option<Arc<NodeVerifier>>,
+    /// Whether the verifier tells what it sees: not that of the caller's configuration.
+    is_watched: bool,
 }
 
 impl TlsLeg {
@@ -51,30 +50,40 @@ impl TlsLeg {
         let mut client = ClientConfig::clone(self.connector.config());
         client.alpn_protocols = vec![ALPN.to_vec()];
         client.enable_early_data = early_data;
-        if self.verifier.is_some() {
+        if let Some(verifier) = &self.verifier {
+            let witness = Arc::new(Witness(Arc::clone(verifier)));
+            client.dangerous().set_certificate_verifier(witness);
             client.resumption = match sessions {
                 0 => Resumption::disabled(),
                 limit => Resumption::in_memory_sessions(limit as usize),
             };
         }
         let name = self.server_name.to_str().into_owned();
-        let probe = ClientConnection::new(
-            Arc::new(client.clone()),
+        let client = Arc::new(client);
+        // What it says now, it would not say in an attempt.
+        ClientConnection::new(
+            Arc::clone(&client),
             Version::V1,
             self.server_name.clone(),
             Vec::new(),
-        );
-        let suite = TLS13_AES_128_GCM_SHA256.tls13();
-        match (probe, suite.and_then(|suite| suite.quic_suite())) {
-            (Ok(_), Some(initial)) => Ok(QuicTls {
-                client,
-                initial,
-                name,
-                verifier: self.verifier.clone(),
-            }),
-            (Err(error), _) => Err(bad_option("maxVersion", error)),
-            (Ok(_), None) => Err(bad_option("ciphers", "QUIC needs AES-128-GCM")),
-        }
+        )
+        .map_err(|error| bad_option("maxVersion", error))?;
+        let initial = TLS13_AES_128_GCM_SHA256
+            .tls13()
+            .and_then(|suite| suite.quic_suite());
+        let crypto = initial
+            .and_then(|initial| QuicClientConfig::with_initial(client, initial).ok())
+            .ok_or_else(|| bad_option("ciphers", "QUIC needs AES-128-GCM"))?;
+        Ok(QuicTls {
+            crypto: Arc::new(crypto),
+            name,
+            is_watched: self.verifier.is_some(),
+        })
+    }
+
+    /// Whether the caller judges the server's identity.
+    pub(in crate::connect) fn is_judged(&self) -> bool {
+        self.judge.is_some()
     }
 
     /// Checks the server's identity where that is the caller's, and describes what was negotiated.
@@ -85,7 +94,7 @@ impl TlsLeg {
         &self,
         conn: &Connection,
         tls: &QuicTls,
-        witness: Option<&Witness>,
+        seen: &Seen,
     ) -> Result<TlsInfo, Error> {
         let chain = peer_certificates(conn.crypto_session());
         if let Some(judge) = &self.judge {
@@ -93,10 +102,11 @@ impl TlsLeg {
         }
         let mut info = TlsInfo::default();
         info.version = "TLSv1.3";
-        info.alpn = handshake_data(conn.crypto_session())
-            .and_then(|data| data.protocol)
-            .map(|name| String::from_utf8_lossy(&name).into_owned());
-        info.resumed = witness.is_some_and(|witness| !witness.seen.lock().called);
+        // Before the handshake is complete, it is that of the session.
+        let alpn = handshake_data(conn.crypto_session()).and_then(|data| data.protocol);
+        let alpn = alpn.as_deref().unwrap_or(ALPN);
+        info.alpn = Some(String::from_utf8_lossy(alpn).into_owned());
+        info.resumed = tls.is_watched && !seen.called;
         info.server_name = match &self.server_name {
             ServerName::DnsName(_) => Some(tls.name.clone()),
             _ => None,
@@ -110,9 +120,8 @@ impl TlsLeg {
 }
 
 /// The error of a handshake that has failed.
-pub(in crate::connect) fn quic_error(error: &ConnectionError, witness: Option<&Witness>) -> Error {
-    let seen = witness.and_then(|witness| witness.seen.lock().error.take());
-    if let Some(error) = seen {
+pub(in crate::connect) fn quic_error(error: &ConnectionError, seen: &mut Seen) -> Error {
+    if let Some(error) = seen.error.take() {
         return handshake_error(io::Error::new(io::ErrorKind::InvalidData, error), None);
     }
     let phase = match error {
@@ -137,25 +146,8 @@ pub(in crate::connect) fn quic_error(error: &ConnectionError, witness: Option<&W
 }
 
 impl QuicTls {
-    /// The configuration of one attempt, and what sees its certificates.
-    pub(in crate::connect) fn begin(
-        &self,
-    ) -> Result<(Arc<QuicClientConfig>, Option<Arc<Witness>>), Error> {
-        let mut client = self.client.clone();
-        let witness = self.verifier.as_ref().map(|verifier| {
-            Arc::new(Witness {
-                verifier: Arc::clone(verifier),
-                seen: Mutex::default(),
-            })
-        });
-        if let Some(witness) = &witness {
-            client
-                .dangerous()
-                .set_certificate_verifier(Arc::<Witness>::clone(witness));
-        }
-        let made = QuicClientConfig::with_initial(Arc::new(client), self.initial)
-            .map_err(|error| bad_option("ciphers", error))?;
-        Ok((Arc::new(made), witness))
+    pub(in crate::connect) fn crypto(&self) -> Arc<QuicClientConfig> {
+        Arc::clone(&self.crypto)
     }
 
     pub(in crate::connect) fn name(&self) -> &str {
@@ -163,27 +155,42 @@ impl QuicTls {
     }
 }
 
-/// Remembers what the verifier said: QUIC reduces its error to a text, and does not say whether a
-/// session was resumed.
-#[derive(Debug)]
-pub(in crate::connect) struct Witness {
-    verifier: Arc<NodeVerifier>,
-    seen: Mutex<Seen>,
-}
-
+/// What the verifier has said about one attempt: QUIC reduces its error to a text, and does not say
+/// whether a session was resumed.
 #[derive(Debug, Default)]
-struct Seen {
+pub(in crate::connect) struct Seen {
     called: bool,
     error: Option<TlsError>,
 }
 
+thread_local! {
+    /// Of the attempt that is being polled.
+    static SEEN: RefCell<Seen> = RefCell::default();
+}
+
+impl Seen {
+    /// Polls an attempt, and takes note of what the verifier says meanwhile.
+    pub(in crate::connect) fn during<T>(&mut self, poll: impl FnOnce() -> T) -> T {
+        SEEN.take();
+        let polled = poll();
+        let Self { called, error } = SEEN.take();
+        self.called |= called;
+        self.error = error.or(self.error.take());
+        polled
+    }
+}
+
+/// Remembers what the verifier says. One for all attempts, because sessions belong to a verifier.
+#[derive(Debug)]
+struct Witness(Arc<NodeVerifier>);
+
 impl Witness {
+    #[expect(clippy::unused_self, reason = "reads like the verifier")]
     fn note<T>(&self, result: Result<T, TlsError>) -> Result<T, TlsError> {
-        let mut seen = self.seen.lock();
-        seen.called = true;
-        if let Err(error) = &result {
-            seen.error = Some(error.clone());
-        }
+        SEEN.with_borrow_mut(|seen| {
+            seen.called = true;
+            seen.error = result.as_ref().err().cloned();
+        });
         result
     }
 }
@@ -197,7 +204,7 @@ impl ServerCertVerifier for Witness {
         ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, TlsError> {
-        let verifier = &self.verifier;
+        let verifier = &self.0;
         self.note(verifier.verify_server_cert(
             end_entity,
             intermediates,
@@ -213,7 +220,7 @@ impl ServerCertVerifier for Witness {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, TlsError> {
-        self.note(self.verifier.verify_tls12_signature(message, cert, dss))
+        self.note(self.0.verify_tls12_signature(message, cert, dss))
     }
 
     fn verify_tls13_signature(
@@ -222,11 +229,11 @@ impl ServerCertVerifier for Witness {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, TlsError> {
-        self.note(self.verifier.verify_tls13_signature(message, cert, dss))
+        self.note(self.0.verify_tls13_signature(message, cert, dss))
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.verifier.supported_verify_schemes()
+        self.0.supported_verify_schemes()
     }
 }
 

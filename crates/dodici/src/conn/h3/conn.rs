@@ -37,6 +37,8 @@ pub(crate) struct H3Conn {
     most_fields: usize,
     /// What had been received when the peer was asked for a sign of life.
     asked: Option<u64>,
+    /// What waits for its answer.
+    pong: Option<Waker>,
 }
 
 impl H3Conn {
@@ -49,6 +51,7 @@ impl H3Conn {
             head: ResponseHead::default(),
             most_fields: config.max_header_list_size as usize,
             asked: None,
+            pong: None,
         }
     }
 }
@@ -88,6 +91,13 @@ impl Multiplexed for H3Conn {
             none => *none = Some(cx.waker().clone()),
         }
         shared.poll(cx);
+        if self
+            .asked
+            .is_some_and(|before| shared.quic.traffic().0 > before)
+            && let Some(pong) = self.pong.take()
+        {
+            pong.wake();
+        }
         match &shared.ended {
             Some(ended) => Driven::Ended(ended.clone()),
             None => Driven::Up,
@@ -234,14 +244,17 @@ impl Multiplexed for H3Conn {
         true
     }
 
-    fn poll_pong(&mut self, _cx: &mut Context<'_>) -> Poll<()> {
+    fn poll_pong(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let received = self.shared.lock().quic.traffic().0;
         match self.asked {
             Some(before) if received > before => {
                 self.asked = None;
                 Poll::Ready(())
             }
-            _ => Poll::Pending,
+            _ => {
+                self.pong = Some(cx.waker().clone());
+                Poll::Pending
+            }
         }
     }
 

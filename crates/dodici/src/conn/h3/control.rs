@@ -317,3 +317,72 @@ pub(super) fn preface(max_header_list_size: u32) -> Vec<u8> {
     out.extend(settings);
     out
 }
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests fail by panicking")]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// What the peer has said with these bytes, in pieces of this length.
+    fn heard(bytes: &[u8], length: usize) -> Result<(Fate, Peer), Violation> {
+        let (mut peer, mut stream) = (Peer::default(), PeerStream::default());
+        for chunk in bytes.chunks(length) {
+            if peer.receive(&mut stream, Bytes::copy_from_slice(chunk))? == Fate::Stop {
+                return Ok((Fate::Stop, peer));
+            }
+        }
+        Ok((Fate::Read, peer))
+    }
+
+    #[test]
+    fn settings_and_goaway_are_heard_wherever_the_bytes_are_cut() {
+        let mut bytes = preface(1000);
+        bytes.extend([0x21, 3, 1, 2, 3]);
+        bytes.extend([kind::GOAWAY as u8, 1, 8]);
+        for length in 1..=bytes.len() {
+            let (_, peer) = heard(&bytes, length).unwrap();
+            assert!(peer.settled);
+            assert_eq!((peer.most_fields, peer.goaway), (Some(1000), Some(8)));
+        }
+    }
+
+    #[test]
+    fn a_peer_may_not_waste_more_than_requests_earn() {
+        let mut peer = Peer::default();
+        for _ in 0..IDLE {
+            peer.waste().unwrap();
+        }
+        assert_eq!(peer.waste().unwrap_err().code, code::EXCESSIVE_LOAD);
+        peer.earn();
+        assert!(peer.waste().is_ok());
+    }
+
+    #[test]
+    fn instructions_of_qpack_that_need_a_table_are_refused() {
+        let code = |bytes: &[u8]| heard(bytes, 1).map_err(|violation| violation.code).err();
+        assert_eq!(code(&[2, 0x20]), None);
+        assert_eq!(code(&[2, 0x3f]), Some(code::ENCODER_STREAM_ERROR));
+        // A cancellation of stream 300, then an acknowledgement.
+        assert_eq!(code(&[3, 0x7f, 0xed, 1]), None);
+        assert_eq!(
+            code(&[3, 0x7f, 0xed, 1, 0x80]),
+            Some(code::DECODER_STREAM_ERROR)
+        );
+        assert_eq!(code(&[3, 0x01]), Some(code::DECODER_STREAM_ERROR));
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_mean_the_same_however_they_are_cut(
+            bytes in prop::collection::vec(any::<u8>(), 0..200),
+            length in 1_usize..50,
+        ) {
+            let said = |result: Result<(Fate, Peer), Violation>| {
+                result.map(|(fate, peer)| (fate, peer.settled, peer.goaway, peer.connects))
+            };
+            prop_assert_eq!(said(heard(&bytes, length)), said(heard(&bytes, 200)));
+        }
+    }
+}

@@ -187,3 +187,76 @@ fn refuse(kind: u64) -> Result<(), Violation> {
         _ => Ok(()),
     }
 }
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests fail by panicking")]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn frame(kind: u64, content: &[u8]) -> Vec<u8> {
+        let mut out = Vec::new();
+        varint::put(&mut out, kind);
+        varint::put(&mut out, content.len() as u64);
+        out.extend_from_slice(content);
+        out
+    }
+
+    /// What is found in these bytes, cut into pieces of this length, with the content of DATA joined.
+    fn pieces(bytes: &[u8], length: usize) -> Result<(Vec<Piece>, bool), Violation> {
+        let mut frames = Frames::new(100);
+        let mut found: Vec<Piece> = Vec::new();
+        for chunk in bytes.chunks(length) {
+            let mut chunk = Bytes::copy_from_slice(chunk);
+            while let Some(piece) = frames.next(&mut chunk)? {
+                if let (Piece::Data(more), Some(Piece::Data(before))) = (&piece, found.last_mut()) {
+                    *before = [&before[..], more].concat().into();
+                } else {
+                    found.push(piece);
+                }
+            }
+            assert!(chunk.is_empty());
+        }
+        Ok((found, frames.is_complete()))
+    }
+
+    #[test]
+    fn frames_are_found_wherever_the_bytes_are_cut() {
+        let bytes = [
+            frame(kind::HEADERS, b"head"),
+            frame(0x21, b"greasing"),
+            frame(kind::DATA, b"some "),
+            frame(kind::DATA, b"content"),
+            frame(kind::DATA, b""),
+            frame(kind::HEADERS, &[0; 101]),
+            frame(kind::HEADERS, b"trailers"),
+        ]
+        .concat();
+        for length in 1..=bytes.len() {
+            let (found, complete) = pieces(&bytes, length).unwrap();
+            let expected = [
+                Piece::Fields(Bytes::from_static(b"head")),
+                Piece::Idle,
+                Piece::Data(Bytes::from_static(b"some content")),
+                Piece::Idle,
+                Piece::TooLong,
+                Piece::Fields(Bytes::from_static(b"trailers")),
+            ];
+            assert_eq!(found, expected, "{length}");
+            assert!(complete);
+            // Without its last byte, the stream must not end.
+            assert!(!pieces(&bytes[..bytes.len() - 1], length).unwrap().1);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_mean_the_same_however_they_are_cut(
+            bytes in prop::collection::vec(any::<u8>(), 0..200),
+            length in 1_usize..50,
+        ) {
+            prop_assert_eq!(pieces(&bytes, length), pieces(&bytes, 200));
+        }
+    }
+}

@@ -1,7 +1,8 @@
 // Joins several runs of the same files into one result.
 //
-// What lives here: which outcome of a case counts, and which cases differed between runs. It
-// must not know how files are run, nor the ledger.
+// What lives here: which outcome of a case counts, which cases differed between runs, and which files
+// are run again. It must not know how files are run, nor the ledger's contents.
+import { isUnexplained } from "./judge.mjs";
 import { firstLine } from "./report.mjs";
 
 /** Outcomes from the worst to the best: a case passes if it passes in every run. */
@@ -43,4 +44,16 @@ export function showDifferences(files, times) {
     `${times} runs: ${differed.length} cases differ, ${unstable.length} of them without a race in the ledger`,
   );
   return unstable;
+}
+
+/**
+ * Files with an unexplained case that was ended because its time, or the file's, was over: other
+ * load of the machine may be the cause.
+ *
+ * @param {ReturnType<typeof import('./judge.mjs').judgeFile>[]} files with their ledger applied
+ */
+export function outOfTime(files) {
+  const ended = ({ error, reason }) =>
+    error?.failure === "testTimeoutFailure" || reason === "did not exit";
+  return files.filter(({ cases }) => cases.some((one) => isUnexplained(one) && ended(one)));
 }

@@ -58,6 +58,11 @@ tuning! {
     /// With at most so many requests in flight, not counting paused ones, responses take turns.
     /// Sixteen is a race among a few; with more requests, sharing a turn is what makes them cheap.
     FEW = 16,
+
+    /// Ends of connections that one event-loop turn delivers. Each costs some 15 µs with its error and
+    /// its event: thousands, when a pool or a server goes away, would hold the event loop for as many
+    /// times that. 64 are a millisecond, in which the turn's own cost does not show.
+    MOST_DISCONNECTS = 64,
 }
 
 // --- the addon ---

@@ -24,7 +24,7 @@
  */
 
 import { now, queueMicrotask, setImmediate } from '../process';
-import { alignBatch, FEW, type Latin1Buffer, RIPE_TURNS, SOON } from '../wire';
+import { alignBatch, FEW, type Latin1Buffer, MOST_DISCONNECTS, RIPE_TURNS, SOON } from '../wire';
 
 /** Slabs that accompany a batch: the memory of its large chunks. */
 export type Slabs = Buffer[] | undefined | null;
@@ -39,7 +39,7 @@ export type Walk = (
 ) => number;
 
 /** What was delivered in this turn that other records must not share a turn with. */
-const Delivered = { Response: 1, End: 2, Connect: 4 } as const;
+const Delivered = { Response: 1, End: 2, Connect: 4, Disconnect: 8 } as const;
 
 /** A batch, or the rest of one, that is delivered in a later turn. */
 interface Waiting {
@@ -57,6 +57,8 @@ export class Turns {
   readonly #walk: Walk;
   /** Bits of `Delivered` since microtasks last ran: one doorbell may deliver several batches. */
   #delivered = 0;
+  /** How many disconnects are among it. */
+  #disconnects = 0;
   #forgetScheduled = false;
   /** In order of arrival. */
   readonly #waiting: Waiting[] = [];
@@ -101,6 +103,7 @@ export class Turns {
   readonly #forget = (): void => {
     this.#forgetScheduled = false;
     this.#delivered = 0;
+    this.#disconnects = 0;
   };
 
   readonly #nextTurn = (): void => {
@@ -157,9 +160,16 @@ export class Turns {
     this.#delivered |= Delivered.Connect;
   }
 
-  /** A `disconnect` must not precede the `end` of the body that it followed. */
+  /**
+   * A `disconnect` must not precede the `end` of the body that it followed, and thousands must not
+   * hold the event loop.
+   */
   mayDeliverDisconnect(): boolean {
-    return (this.#delivered & Delivered.End) === 0;
+    if ((this.#delivered & Delivered.End) !== 0) return false;
+    if (this.#disconnects === MOST_DISCONNECTS) return false;
+    this.#disconnects++;
+    this.#delivered |= Delivered.Disconnect;
+    return true;
   }
 
   /**

@@ -2,7 +2,7 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 
 import { Turns, type Walk } from '../../src/session/turns';
-import { FEW, RIPE_TURNS, SOON } from '../../src/wire/generated';
+import { FEW, MOST_DISCONNECTS, RIPE_TURNS, SOON } from '../../src/wire/generated';
 import type { Latin1Buffer } from '../../src/wire/latin1';
 
 type Kind = 'head' | 'data' | 'end' | 'error' | 'connect' | 'disconnect';
@@ -173,5 +173,27 @@ describe('the response to a streamed body', () => {
     bodySentAt = performance.now() - SOON;
     deliver('head', 'end');
     expect(told).toEqual(['head', 'end']);
+  });
+});
+
+describe('the ends of many connections', () => {
+  it('are spread over turns, and nothing overtakes them', async () => {
+    const ends = Array<Kind>(2 * MOST_DISCONNECTS + 1).fill('disconnect');
+    deliver(...ends, 'head');
+    deliver('data');
+    expect(told).toHaveLength(MOST_DISCONNECTS);
+    await nextTurn();
+    expect(told).toHaveLength(2 * MOST_DISCONNECTS);
+    await nextTurn();
+    expect(told).toEqual([...ends, 'head', 'data']);
+  });
+
+  it('share a turn if they arrive in several batches', async () => {
+    const ends = Array<Kind>(MOST_DISCONNECTS).fill('disconnect');
+    deliver(...ends);
+    deliver('disconnect');
+    expect(told).toHaveLength(MOST_DISCONNECTS);
+    await nextTurn();
+    expect(told).toHaveLength(MOST_DISCONNECTS + 1);
   });
 });

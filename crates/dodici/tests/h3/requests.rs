@@ -1,8 +1,9 @@
 //! Requests and responses that succeed.
 
-use dodici::{Event, Protocol, Version};
+use dodici::{ErrorKind, Event, Protocol, Version};
 use dodici_testkit::client::{head, post, post_chunked};
-use dodici_testkit::{Client, H3Origin, within};
+use dodici_testkit::h3::log::End;
+use dodici_testkit::{Client, H3Origin, QuicPeer, within};
 
 use crate::support::{Trust, text};
 
@@ -101,7 +102,7 @@ async fn responses_without_a_body_have_none() {
 #[tokio::test]
 async fn an_unprocessed_request_fails_with_the_reason_once_replays_are_used_up() {
     let trust = Trust::new();
-    let peer = dodici_testkit::QuicPeer::listen(trust.server()).run(|mut peer| async move {
+    let peer = QuicPeer::listen(trust.server()).run(|mut peer| async move {
         peer.begin(&[]).await;
         peer.goaway(0).await;
         peer.closed().await;
@@ -110,7 +111,49 @@ async fn an_unprocessed_request_fails_with_the_reason_once_replays_are_used_up()
     config.http3.max_replays = 1;
     let client = Client::tls(peer.port(), config);
     let error = within("error", client.get("/").error()).await;
-    assert_eq!(error.kind(), dodici::ErrorKind::Unserved);
+    assert_eq!(error.kind(), ErrorKind::Unserved);
     client.shut_down().await;
     peer.finish().await;
+}
+
+#[test]
+fn a_request_fails_when_its_runtime_ends_and_the_server_is_told() {
+    let (servers, clients) = (runtime(), runtime());
+    let trust = Trust::new();
+    let (peer, mut arrived) = servers.block_on(async {
+        let (arrive, arrived) = tokio::sync::mpsc::unbounded_channel();
+        let peer = QuicPeer::listen(trust.server()).run(move |mut peer| {
+            let arrive = arrive.clone();
+            async move {
+                peer.begin(&[]).await;
+                let _request = peer.next_request().await;
+                let _ = arrive.send(());
+                peer.closed().await;
+            }
+        });
+        (peer, arrived)
+    });
+    let call = clients.block_on(async {
+        let client = Client::tls(peer.port(), trust.config());
+        let call = client.get("/");
+        within("the request", arrived.recv()).await;
+        call
+    });
+    drop(clients);
+    servers.block_on(async {
+        let error = within("the error", call.error()).await;
+        assert_eq!(error.kind(), ErrorKind::Internal);
+        // Otherwise it would wait for its idle timeout.
+        assert_eq!(within("the end", peer.end(0)).await, End::Http(0x100));
+        peer.finish().await;
+    });
+}
+
+/// One with a thread of its own.
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .unwrap()
 }

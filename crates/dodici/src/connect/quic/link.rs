@@ -154,6 +154,11 @@ impl Quic {
             break;
         }
         self.send(cx);
+        // What was sent may have moved a timer.
+        let due = self.due();
+        if self.timer.poll_reached(cx, due) {
+            cx.waker().wake_by_ref();
+        }
         match self.failure.take() {
             Some(error) => Progress::Failed(error),
             None => Progress::Nothing,
@@ -263,7 +268,7 @@ impl Quic {
         }
     }
 
-    /// Sends what is due.
+    /// Sends what is due. Also called when the runtime has ended, and so without its timers.
     fn send(&mut self, cx: &mut Context<'_>) {
         let segments = self.socket.segments().min(SEGMENTS);
         for _ in 0..SENDS {
@@ -273,11 +278,6 @@ impl Quic {
                 self.unsent = self.conn.poll_transmit(now, segments, &mut self.buffer);
             }
             let Some(transmit) = &self.unsent else {
-                // What was sent may have moved a timer.
-                let due = self.due();
-                if self.timer.poll_reached(cx, due) {
-                    cx.waker().wake_by_ref();
-                }
                 return;
             };
             let datagrams = quinn_udp::Transmit {

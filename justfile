@@ -178,7 +178,7 @@ bench-compare *ARGS:
 bench-publish *ARGS:
     @node bench/publish.mjs {{ ARGS }}
 
-# Count instructions of pool, framing guard and codec (callgrind): fails at 5 % more than before
+# Count instructions (callgrind) and allocations of pool, framing guard, codec and requests: fails at 5 % more
 [group('4 measure')]
 bench-instructions *ARGS:
     @node bench/instructions.mjs {{ ARGS }}

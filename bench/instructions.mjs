@@ -1,5 +1,6 @@
 // `just bench-instructions`: counts the instructions of fixed work (bench/instructions) under
-// callgrind and fails if a workload exceeds bench/instructions.json by more than 5 %.
+// callgrind and fails if a workload exceeds bench/instructions.json by more than 5 %, or by one
+// allocation.
 // Counts depend on the compiler and the architecture, which the file states.
 import { execFileSync, spawnSync } from 'node:child_process';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
@@ -51,33 +52,42 @@ const taken = {
   architecture: `${process.platform} ${process.arch}`,
 };
 const counts = {};
+const allocations = {};
 for (const name of names) {
-  const [once, twice] = [1, 2].map((times) => count(name, times * REPETITIONS));
-  counts[name] = Math.round((twice - once) / REPETITIONS);
+  counts[name] = each((repetitions) => count(name, repetitions));
+  allocations[name] = each((repetitions) => allocated(name, repetitions));
 }
 
 const baseline = existsSync(options.baseline)
   ? JSON.parse(readFileSync(options.baseline, 'utf8'))
-  : { counts: {} };
+  : { counts: {}, allocations: {} };
 if (options.update) {
-  const merged = { ...taken, counts: { ...baseline.counts, ...counts } };
+  const merged = {
+    ...taken,
+    counts: { ...baseline.counts, ...counts },
+    allocations: { ...baseline.allocations, ...allocations },
+  };
   writeFileSync(options.baseline, `${JSON.stringify(merged, undefined, 2)}\n`);
 }
 const verdict = (then, isWorse) => {
   if (options.update) return '';
   return then === undefined ? '✗ no baseline' : isWorse ? '✗ more' : '✓';
 };
-const lines = [['instructions', 'baseline', 'now', 'change', '']];
+const lines = [['instructions', 'baseline', 'now', 'change', 'allocations', 'now', '']];
 let worse = 0;
 for (const [name, now] of Object.entries(counts)) {
   const then = baseline.counts[name];
-  const isWorse = then === undefined || now > then * (1 + tolerance);
+  const [before, after] = [baseline.allocations?.[name], allocations[name]];
+  const isWorse =
+    then === undefined || now > then * (1 + tolerance) || before === undefined || after > before;
   if (isWorse) worse++;
   lines.push([
     name,
     then === undefined ? '–' : format(then, 0),
     format(now, 0),
     then === undefined ? '–' : `${now < then ? '' : '+'}${format((now / then - 1) * 100, 1)} %`,
+    before === undefined ? '–' : format(before, 0),
+    format(after, 0),
     verdict(then, isWorse),
   ]);
 }
@@ -91,8 +101,21 @@ if (options.update) {
     }
   }
   const limit = `${format(tolerance * 100, 0)} %`;
-  console.log(`\n${names.length} workloads; ${worse} need more than ${limit} more.`);
+  console.log(
+    `\n${names.length} workloads; ${worse} need more than ${limit} more, or allocate more.`,
+  );
   if (worse > 0) process.exitCode = 1;
+}
+
+/** Of one repetition. */
+function each(measure) {
+  const [once, twice] = [1, 2].map((times) => measure(times * REPETITIONS));
+  return Math.round((twice - once) / REPETITIONS);
+}
+
+/** Allocations of the whole work. */
+function allocated(name, repetitions) {
+  return Number(execFileSync(program, ['--allocations', name, repetitions], { encoding: 'utf8' }));
 }
 
 /** Instructions of the whole process. */

@@ -5,17 +5,21 @@
 //! A workload takes the same number of instructions in every run, so 5 % more is a change in the
 //! code, not noise. It says nothing about caches and waiting; `just bench` does.
 
+#[path = "../../rust/src/alloc.rs"]
+mod alloc;
 mod codec;
 mod guard;
 mod pool;
+mod request;
 
 use std::process::ExitCode;
 
 const HELP: &str = "\
-Fixed work of the pool, the framing guard and the codec.
+Fixed work of the pool, the framing guard, the codec and whole requests.
 
 Usage: dodici-bench-instructions --list
        dodici-bench-instructions WORKLOAD REPETITIONS
+       dodici-bench-instructions --allocations WORKLOAD REPETITIONS
 ";
 
 /// Work that can be repeated.
@@ -74,6 +78,22 @@ const WORKLOADS: &[Workload] = &[
         name: "codec: encode a head of 24 fields",
         run: codec::encode_fields,
     },
+    Workload {
+        name: "request: GET through Pool::send",
+        run: request::pool_get,
+    },
+    Workload {
+        name: "request: POST of 1 KiB through Pool::send_known",
+        run: request::pool_post,
+    },
+    Workload {
+        name: "request: GET through dodici-reqwest",
+        run: request::reqwest_get,
+    },
+    Workload {
+        name: "request: POST of 1 KiB through dodici-reqwest",
+        run: request::reqwest_post,
+    },
 ];
 
 fn main() -> ExitCode {
@@ -89,12 +109,14 @@ fn main() -> ExitCode {
 fn start(mut args: lexopt::Parser) -> Result<(), lexopt::Error> {
     use lexopt::prelude::*;
     let mut values = Vec::new();
+    let mut counts_allocations = false;
     while let Some(arg) = args.next()? {
         match arg {
             Long("list") => {
                 WORKLOADS.iter().for_each(|work| println!("{}", work.name));
                 return Ok(());
             }
+            Long("allocations") => counts_allocations = true,
             Long("help") | Short('h') => {
                 print!("{HELP}");
                 return Ok(());
@@ -110,7 +132,11 @@ fn start(mut args: lexopt::Parser) -> Result<(), lexopt::Error> {
         .iter()
         .find(|work| work.name == name)
         .ok_or_else(|| format!("there is no workload \"{name}\""))?;
+    let before = alloc::count();
     (work.run)(repetitions.parse().map_err(|_| "no number")?);
+    if counts_allocations {
+        println!("{}", alloc::count() - before);
+    }
     Ok(())
 }
 

@@ -9,6 +9,7 @@
 //! - `hooks`: the caller's callbacks. `allow`, `public`: which addresses may be connected to.
 //! - `quic_leg`: QUIC instead of TCP and TLS, behind the feature `http3`; `quic`: the connection.
 //! - `errors`: system errors in Node's terms. `deadline`: the connect timeout.
+//! - `write_through`: writing of the streams that read in their own way.
 //!
 //! Called by the origin. Must not know pools, requests or HTTP.
 
@@ -34,6 +35,7 @@ mod socket;
 mod tcp;
 mod tls;
 mod transport;
+mod write_through;
 
 #[cfg(all(test, unix))]
 pub(crate) mod tests;

@@ -3,18 +3,19 @@
 //! Created by the connector, owned by a connection, probed on checkout. Must not know HTTP.
 
 use std::any::Any;
-use std::io::{self, IoSlice};
+use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use dodici_pool::SocketInfo;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, ReadBuf};
 use tokio_rustls::client::TlsStream;
 
 use super::read_ahead::ReadAhead;
 use super::session;
 use super::socket::{Probe, Socket};
+use super::write_through::write_through;
 
 /// A connected byte stream.
 ///
@@ -112,16 +113,6 @@ impl Transport {
     }
 }
 
-/// Calls the same method on the stream, whichever it is.
-macro_rules! on_stream {
-    ($self:expr, $stream:ident => $call:expr) => {
-        match $self {
-            Stream::Plain($stream) => $call,
-            Stream::Tls($stream) => $call,
-        }
-    };
-}
-
 impl AsyncRead for Transport {
     #[inline]
     fn poll_read(
@@ -129,43 +120,11 @@ impl AsyncRead for Transport {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        on_stream!(&mut self.get_mut().stream, stream => Pin::new(stream).poll_read(cx, buf))
+        match &mut self.get_mut().stream {
+            Stream::Plain(socket) => Pin::new(socket).poll_read(cx, buf),
+            Stream::Tls(stream) => Pin::new(stream).poll_read(cx, buf),
+        }
     }
 }
 
-impl AsyncWrite for Transport {
-    #[inline]
-    fn poll_write(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        on_stream!(&mut self.get_mut().stream, stream => Pin::new(stream).poll_write(cx, buf))
-    }
-
-    #[inline]
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        on_stream!(
-            &mut self.get_mut().stream,
-            stream => Pin::new(stream).poll_write_vectored(cx, bufs)
-        )
-    }
-
-    #[inline]
-    fn is_write_vectored(&self) -> bool {
-        on_stream!(&self.stream, stream => stream.is_write_vectored())
-    }
-
-    #[inline]
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        on_stream!(&mut self.get_mut().stream, stream => Pin::new(stream).poll_flush(cx))
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        on_stream!(&mut self.get_mut().stream, stream => Pin::new(stream).poll_shutdown(cx))
-    }
-}
+write_through!(Transport.stream { Stream::Plain(below) => below, Stream::Tls(below) => below });

@@ -148,6 +148,11 @@ bench-origins *ARGS: build-bench
 bench-busy *ARGS: build-bench
     @node bench/run.mjs busy {{ ARGS }}
 
+# Closing 5,000 connections only
+[group('4 measure')]
+bench-closing *ARGS: build-bench
+    @node bench/run.mjs closing {{ ARGS }}
+
 # Cold start only
 [group('4 measure')]
 bench-start *ARGS: build-bench

@@ -329,6 +329,18 @@ export const LOADS = [
     targets: [atMost('waitP99', 0.5)],
   },
   {
+    group: 'closing',
+    id: 'closing',
+    title: 'Closing 5,000 connections: the longest turn of the event loop',
+    // Long enough for all connections to be opened before the first is free again.
+    origin: plain(SMALL, { delay: 3000 }),
+    program: 'closing.mjs',
+    args: ['--connections', '5000'],
+    figures: ['heldCpu', 'held', 'closing', 'processCpu'],
+    timed: false,
+    targets: [atMost('heldCpu', 0.1)],
+  },
+  {
     group: 'start',
     id: 'start',
     title: 'Cold start: from import to the first answer',

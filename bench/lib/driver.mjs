@@ -8,7 +8,7 @@ import { EVERYWHERE } from '../loads.mjs';
 /** Overhead of a process besides its measured time: start, connections, the server. */
 const AROUND_SECONDS = 0.2;
 /** Rough length of a measurement that is not timed. */
-const UNTIMED_SECONDS = { 'load.mjs': 1.5, 'start.mjs': 0.25, 'idle.mjs': 4 };
+const UNTIMED_SECONDS = { 'load.mjs': 1.5, 'start.mjs': 0.25, 'idle.mjs': 4, 'closing.mjs': 5 };
 
 /**
  * @typedef {object} How

@@ -23,6 +23,9 @@ export const FIGURES = {
   firstRequest: { heading: 'first request ms', digits: 1 },
   firstByte: { heading: 'import to answer ms', digits: 1 },
   firstCpu: { heading: 'its CPU ms', digits: 1 },
+  heldCpu: { heading: 'longest turn, CPU ms', digits: 1 },
+  held: { heading: 'longest turn ms', digits: 1 },
+  closing: { heading: 'all closed ms', digits: 0 },
   perConnection: { heading: 'KiB per connection', digits: 1 },
 };
 

@@ -439,6 +439,7 @@ pub const fn wire_close_reason(reason: CloseReason) -> WireCloseReason {
         CloseReason::PoolClosed => WireCloseReason::PoolClosed,
         CloseReason::PoolDestroyed => WireCloseReason::PoolDestroyed,
         CloseReason::MadeRoom => WireCloseReason::MadeRoom,
+        CloseReason::Superseded => WireCloseReason::Superseded,
         // `Panicked`; the test below fails for a reason that is missing here.
         _ => WireCloseReason::Panicked,
     }

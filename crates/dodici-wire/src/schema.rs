@@ -366,6 +366,8 @@ wire_enum! {
         Panicked = 14,
         /// `InformationalError('made room')`.
         MadeRoom = 15,
+        /// `InformationalError('superseded')`.
+        Superseded = 16,
     }
 }
 

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use dodici_pool::{Error, Origin, OriginConfig};
+use dodici_pool::{Alternatives, Error, Origin, OriginConfig};
+use parking_lot::Mutex;
 use tokio::runtime::Handle;
 
 use crate::command::Space;
@@ -49,6 +50,8 @@ pub struct Engine {
     space: Arc<Space>,
     /// Shared by the connections of all its pools.
     limit: Option<ConnectionLimit>,
+    /// Known to all its pools.
+    alternatives: Arc<Mutex<Alternatives>>,
 }
 
 impl Engine {
@@ -60,17 +63,19 @@ impl Engine {
             runtime,
             space: Space::new(),
             limit: None,
+            alternatives: Arc::default(),
         }
     }
 
-    /// The same engine on another runtime: they share one limit on bytes in flight, and that on
-    /// connections.
+    /// The same engine on another runtime: they share one limit on bytes in flight, that on
+    /// connections, and what is known of origins' HTTP/3.
     #[must_use]
     pub fn also_on(&self, runtime: Handle) -> Self {
         Self {
             runtime,
             space: Arc::clone(&self.space),
             limit: self.limit.clone(),
+            alternatives: Arc::clone(&self.alternatives),
         }
     }
 
@@ -116,6 +121,7 @@ impl Engine {
             self.runtime.clone(),
             Arc::clone(&self.space),
             self.limit.as_ref(),
+            &self.alternatives,
         ))
     }
 }

@@ -98,7 +98,7 @@ export class Connection {
 
   /** Whether its requests are separate streams. */
   get isMultiplexed(): boolean {
-    return this.info.protocol === 'h2';
+    return this.info.protocol !== 'h1';
   }
 
   /** Ends it and its requests with `error`, or with one that says "closed". */

@@ -352,6 +352,7 @@ const orSocketError =
 const CLOSE_REASONS = {
   [WireCloseReason.IdleTimeout]: ['idle timeout', withMessage('socket idle timeout')],
   [WireCloseReason.MadeRoom]: ['made room', withMessage('made room')],
+  [WireCloseReason.Superseded]: ['superseded', withMessage('superseded')],
   [WireCloseReason.Expired]: ['expired', withMessage('client ttl')],
   [WireCloseReason.MaxRequests]: ['max requests', orReset],
   [WireCloseReason.NotReusable]: ['not reusable', orReset],

@@ -67,7 +67,7 @@ export interface ProxyAnswer {
 export interface ConnectInfo {
   /** Names the connection, here, in its `disconnect` and in `connections()`. */
   id: string;
-  protocol: 'h1' | 'h2';
+  protocol: 'h1' | 'h2' | 'h3';
   /** Absent for a Unix socket, like the next three. */
   localAddress?: string;
   localPort?: number;
@@ -177,7 +177,7 @@ export function decodeConnected(...payload: Payload): Reported {
   const { version, cipher = '', resumed, authorized, ...tls } = readTls(...payload);
   const { statusCode, fields = '' } = readProxy(...payload);
   const info: Reported = {
-    protocol: protocol === 'h2' ? 'h2' : 'h1',
+    protocol: protocol === 'h2' || protocol === 'h3' ? protocol : 'h1',
     ...place,
     timings: { total: 0, ...readTimings(...payload) },
   };
@@ -232,7 +232,7 @@ export interface ConnectionStatus {
    */
   activity: 'connecting' | 'idle' | 'active' | 'draining' | 'closing' | 'upgraded';
   /** Absent while it is being opened, like addresses and ports. */
-  protocol?: 'h1' | 'h2';
+  protocol?: 'h1' | 'h2' | 'h3';
   localAddress?: string;
   localPort?: number;
   remoteAddress?: string;

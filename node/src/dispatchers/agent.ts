@@ -62,6 +62,28 @@ const AGENT_ONLY = ['factory', 'maxConnections', 'maxOrigins', 'origins', 'ioThr
 /** Options that undici's `Agent` does not copy through JSON. */
 const KEPT_BY_AGENT = new Set(['connect', 'tls']);
 
+/** A pool of an origin beside its usual one, for requests that ask for other protocols. */
+interface Variant {
+  readonly suffix: string;
+  /** They replace the origin's. */
+  readonly options: Options;
+}
+
+const USUAL: Variant = { suffix: '', options: {} };
+const HTTP1_ONLY: Variant = { suffix: '#http1-only', options: { allowH2: false } };
+const H3_ONLY: Variant = { suffix: '#h3', options: { h3: 'prior-knowledge' } };
+const WITH_H3: Variant = { suffix: '#allow-h3', options: { allowH3: true } };
+const WITHOUT_H3: Variant = { suffix: '#no-h3', options: { allowH3: false, h3: null } };
+
+function both(one: Variant, other: Variant): Variant {
+  if (one === USUAL) return other;
+  if (other === USUAL) return one;
+  return {
+    suffix: one.suffix + other.suffix,
+    options: { ...one.options, ...other.options },
+  };
+}
+
 const MAX_IO_THREADS = 64;
 
 let ioThreads: number | undefined;
@@ -171,13 +193,14 @@ export class Agent extends CompositeDispatcher {
   private readonly $limit: SharedLimit | null;
   private readonly $poolOptions: Options;
   private readonly $allowH2: unknown;
+  private readonly $allowH3: unknown;
   private readonly $origins: OriginConfiguration;
   /**
-   * By origin, as `URL` spells it, or by that and `#http1-only` where HTTP/2 is off. undici's MockAgent puts its own
+   * By origin, as `URL` spells it, or by that and the suffix of a variant. undici's MockAgent puts its own
    * dispatchers in here, undici 7's wrapped in an object.
    */
   private readonly $pools = new Map<string, Dispatcher | { readonly dispatcher: Dispatcher }>();
-  /** How many pools each origin has: one, or two if only some requests forbid HTTP/2. */
+  /** How many pools each origin has: more than one if some requests ask for other protocols. */
   private readonly $poolsOfOrigin = new Map<string, number>();
 
   /**
@@ -217,8 +240,9 @@ export class Agent extends CompositeDispatcher {
     this.$limit = limit;
     this.$poolOptions = poolOptions;
     this.$allowH2 = given['allowH2'];
+    this.$allowH3 = given['allowH3'] ?? false;
     this.$origins = origins;
-    hideFields(this, '$poolOptions', '$limit', '$allowH2', '$origins', '$pools');
+    hideFields(this, '$poolOptions', '$limit', '$allowH2', '$allowH3', '$origins', '$pools');
   }
 
   /** Counters of each origin's pool or client. */
@@ -242,8 +266,7 @@ export class Agent extends CompositeDispatcher {
     if (!given || (typeof given !== 'string' && !isUrl(given))) {
       throw invalid('opts.origin must be a non-empty string or URL.');
     }
-    const { allowH2 } = options as { allowH2?: unknown };
-    const pool = this.$poolOf(given, allowH2 ?? this.$allowH2);
+    const pool = this.$poolOf(given, this.$variantFor(options));
     const isOwn = isOwnDispatcher(pool);
     const receiver = isOwn ? handler : toPeerHandler(handler);
     // A wrapper around one of our pools, or a replacement for it, gets the body as sent on the wire.
@@ -257,22 +280,33 @@ export class Agent extends CompositeDispatcher {
    */
   async preconnect(origin: string | URL, count = 1): Promise<number> {
     this.$assertOpen();
-    const pool = this.$poolOf(origin, this.$allowH2);
+    const pool = this.$poolOf(origin, this.$variantFor({}));
     return pool instanceof PooledDispatcher ? pool.preconnect(count) : 0;
   }
 
+  /** @throws InvalidArgumentError */
+  private $variantFor(options: object): Variant {
+    const { allowH2, allowH3, h3 } = options as Options;
+    const usual = (allowH2 ?? this.$allowH2) === false ? HTTP1_ONLY : USUAL;
+    if (h3 !== undefined && h3 !== null) {
+      if (h3 !== 'prior-knowledge') throw invalid("h3 must be 'prior-knowledge'");
+      return both(usual, H3_ONLY);
+    }
+    if (allowH3 === undefined || allowH3 === null || allowH3 === this.$allowH3) return usual;
+    if (typeof allowH3 !== 'boolean') throw invalid('allowH3 must be a valid boolean value');
+    return both(usual, allowH3 ? WITH_H3 : WITHOUT_H3);
+  }
+
   /** The pool of an origin, which is created if there is none. */
-  private $poolOf(given: string | URL, allowH2: unknown): Dispatcher {
-    const suffix = allowH2 === false ? '#http1-only' : '';
+  private $poolOf(given: string | URL, variant: Variant): Dispatcher {
+    const { suffix } = variant;
     const origin = this.$originOf(given, suffix);
     const key = origin + suffix;
     if (this.$poolsOfOrigin.size >= this.$maxOrigins && !this.$poolsOfOrigin.has(origin)) {
       throw new errors.MaxOriginsReachedError();
     }
     const entry = this.$pools.get(key);
-    return entry === undefined
-      ? this.$addPool(given, origin, key, allowH2 === false)
-      : unwrapEntry(entry);
+    return entry === undefined ? this.$addPool(given, origin, key, variant) : unwrapEntry(entry);
   }
 
   /** An origin has one pool however it is spelled; what only `factory` can parse is used as is. */
@@ -300,9 +334,9 @@ export class Agent extends CompositeDispatcher {
     return Array.from(this.$pools.values(), unwrapEntry);
   }
 
-  private $addPool(given: string | URL, origin: string, key: string, isHttp1: boolean): Dispatcher {
+  private $addPool(given: string | URL, origin: string, key: string, variant: Variant): Dispatcher {
     const options = underLimit(this.optionsFor(given).options, this.$limit);
-    const pool = this.$factory(given, isHttp1 ? { ...options, allowH2: false } : options);
+    const pool = this.$factory(given, { ...options, ...variant.options });
     forwardEvents(pool, this, () => this.$dropIfUnused(pool, origin, key));
     this.$pools.set(key, pool);
     this.$poolsOfOrigin.set(origin, (this.$poolsOfOrigin.get(origin) ?? 0) + 1);

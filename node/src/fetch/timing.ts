@@ -59,7 +59,7 @@ function connectionTiming(timings: RequestTimings | null, start: number): Connec
 }
 
 /** Its protocol by the name that ALPN has for it. */
-function alpnOf({ protocol }: { readonly protocol: 'h1' | 'h2' }): string {
+function alpnOf({ protocol }: { readonly protocol: 'h1' | 'h2' | 'h3' }): string {
   return protocol === 'h1' ? 'http/1.1' : protocol;
 }
 

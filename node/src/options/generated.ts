@@ -4,11 +4,13 @@ import { OptionKey } from '../wire';
 
 /** The rule for a given value; without `is`, anything is valid. */
 export interface Rule {
-  readonly is?: 'integer' | 'number' | 'boolean' | 'text' | 'address' | 'function or object';
+  readonly is?: 'integer' | 'number' | 'boolean' | 'text' | 'word' | 'address' | 'function or object';
   /** Of numbers. */
   readonly least?: number;
   /** Of numbers. */
   readonly above?: number;
+  /** The only one. */
+  readonly word?: string;
 }
 
 /** One option. */
@@ -64,6 +66,9 @@ export const CLIENT_OPTIONS: readonly (OptionRow | WholeRow)[] = [
   { name: 'maxResponseSize', rule: { is: 'integer', least: -1 }, refusal: '{} must be a positive number', isKept: false, key: OptionKey.MaxResponseSize, form: 'number', isLimit: false, fallback: -1 },
   { name: 'autoSelectFamilyAttemptTimeout', rule: { is: 'integer', least: -1 }, refusal: '{} must be a positive number', isKept: true },
   { name: 'allowH2', rule: { is: 'boolean' }, refusal: '{} must be a valid boolean value', isKept: true },
+  { name: 'allowH3', rule: { is: 'boolean' }, refusal: '{} must be a valid boolean value', isKept: true, key: OptionKey.AllowH3, form: 'flag', isLimit: false, fallback: false },
+  { name: 'h3', rule: { is: 'word', word: 'prior-knowledge' }, refusal: "{} must be 'prior-knowledge'", isKept: true, key: OptionKey.Http3, form: 'text', isLimit: false, fallback: null },
+  { name: 'h3EarlyData', rule: { is: 'boolean' }, refusal: '{} must be a valid boolean value', isKept: true, key: OptionKey.Http3EarlyData, form: 'flag', isLimit: false, fallback: false },
   { name: 'pipelining', rule: {}, refusal: 'invalid {}', isKept: false, key: OptionKey.Pipelining, form: 'number', isLimit: false, fallback: 1 },
   { name: 'maxIdleConnections', rule: { is: 'integer', least: 0 }, refusal: '{} must be a positive integer or zero', isKept: true, key: OptionKey.MaxIdleConnections, form: 'number', isLimit: false, fallback: null },
   { name: 'dns', rule: {}, refusal: 'invalid {}', isKept: true },
@@ -215,7 +220,7 @@ export interface AgentTable {
   maxConnections?: number | null;
 }
 
-/** Options of clients that are numbers. */
+/** Options of clients that the table reads. */
 export interface ClientTable {
   /** Maximum size of a response head, including the status line. Bytes. Default: `http.maxHeaderSize` (16 384). */
   maxHeaderSize?: number;
@@ -237,6 +242,12 @@ export interface ClientTable {
   maxRequestsPerClient?: number;
   /** Maximum size of a response body; -1: no limit. Bytes. Default: -1. */
   maxResponseSize?: number;
+  /** Uses HTTP/3 with `https:` origins that offer it in an `Alt-Svc` header. Can be set per request of an `Agent`. Default: false. */
+  allowH3?: boolean | null;
+  /** `'prior-knowledge'`: uses HTTP/3 only, without asking. For `https:` origins without a proxy. Can be set per request of an `Agent`. */
+  h3?: 'prior-knowledge' | null;
+  /** Sends safe requests without a body before the handshake of a resumed HTTP/3 connection is complete (0-RTT). An attacker can replay them. Default: false. */
+  h3EarlyData?: boolean | null;
   /** Maximum number of requests in flight on one HTTP/1.1 connection; 0: a connection serves only one request. Default: 1. */
   pipelining?: number;
   /** Maximum number of idle connections; further ones are closed. 0 keeps none. Default: no limit. */
@@ -355,6 +366,9 @@ export interface TableSettings {
   readonly minBodyRate: number | null;
   readonly maxRequestsPerClient: number | null;
   readonly maxResponseSize: number;
+  readonly allowH3: boolean;
+  readonly h3: string | null;
+  readonly h3EarlyData: boolean;
   readonly pipelining: number;
   readonly maxIdleConnections: number | null;
   readonly connections: number | null;

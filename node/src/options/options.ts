@@ -94,7 +94,7 @@ const UNSUPPORTED: readonly (readonly [string, string])[] = [
   ['maxKeepAliveTimeout', 'keepAliveMaxTimeout'],
 ];
 
-function fits({ is, least = -Infinity, above = -Infinity }: Rule, value: unknown): boolean {
+function fits({ is, least = -Infinity, above = -Infinity, word }: Rule, value: unknown): boolean {
   switch (is) {
     case undefined:
       return true;
@@ -106,6 +106,8 @@ function fits({ is, least = -Infinity, above = -Infinity }: Rule, value: unknown
       return typeof value === 'boolean';
     case 'text':
       return typeof value === 'string';
+    case 'word':
+      return value === word;
     case 'address':
       return typeof value === 'string' && isIP(value) !== 0;
     case 'function or object':
@@ -221,8 +223,11 @@ for (const { name, isKept } of [...CLIENT_OPTIONS, ...POOL_OPTIONS, ...H2_OPTION
 
 /** Options of clients and pools that undici does not have. */
 const OWN_OPTIONS: ReadonlySet<string> = new Set([
+  'allowH3',
   'decompress',
   'dns',
+  'h3',
+  'h3EarlyData',
   'maxIdleConnections',
   'minBodyRate',
   'timings',
@@ -330,6 +335,7 @@ export function wantsH2c({ useH2c, h2Options }: RawOptions): boolean {
 function settingOf({ form, isLimit, fallback }: WholeRow, value: unknown): unknown {
   const absent = fallback === undefined ? defaultMaxHeaderSize : () => fallback;
   if (form === 'flag') return isAbsent(value) ? absent() : value === true;
+  if (form === 'text') return isAbsent(value) ? absent() : value;
   const number = isAbsent(value) ? NaN : Number(value);
   return Number.isNaN(number) || (isLimit && number <= 0) ? absent() : number;
 }

@@ -20,4 +20,8 @@ export interface OwnRequestOptions {
    * undici serves it. Takes precedence over the dispatcher's.
    */
   timings?: boolean | ((timings: RequestTimings) => void) | null;
+  /** Takes precedence over that of the `Agent`, also for single origins; others ignore it. */
+  allowH3?: boolean | null;
+  /** HTTP/3 only; of an `Agent`, others ignore it. */
+  h3?: 'prior-knowledge' | null;
 }

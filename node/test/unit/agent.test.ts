@@ -99,6 +99,26 @@ describe('an agent', () => {
     expect(made.map(({ options }) => options['allowH2'])).toEqual([undefined, false]);
   });
 
+  it('uses separate dispatchers for requests that ask for HTTP/3, or not to use it', () => {
+    const { agent, made } = scriptedAgent();
+    send(agent, 'https://a');
+    send(agent, 'https://a', { allowH3: false });
+    for (const more of [{ allowH3: true }, { h3: 'prior-knowledge' }]) {
+      for (let n = 0; n < 2; n++) send(agent, 'https://a', more);
+    }
+    expect(made.map(({ options }) => [options['allowH3'], options['h3']])).toEqual([
+      [undefined, undefined],
+      [true, undefined],
+      [undefined, 'prior-knowledge'],
+    ]);
+    expect(send(agent, 'https://a', { h3: 'yes' }).errors[0]!.message).toBe(
+      "h3 must be 'prior-knowledge'",
+    );
+    expect(send(agent, 'https://a', { allowH3: 1 }).errors[0]!.message).toBe(
+      'allowH3 must be a valid boolean value',
+    );
+  });
+
   it.each([undefined, null, '', 1, {}])('fails a request with the invalid origin %j', (origin) => {
     const { agent } = scriptedAgent();
     const { returned, errors: told } = send(agent, origin);

@@ -34,6 +34,8 @@ close_reasons! {
     MaxRequests = "max requests",
     /// It was idle, or had served its turn, and another pool under the same limit needed a connection.
     MadeRoom = "made room",
+    /// The origin is served with HTTP/3 from now on.
+    Superseded = "superseded",
     /// A message required it (`connection: close`, HTTP/1.0, a body delimited by the close), or the
     /// request set `reset`, or the response ended before the request body was sent.
     NotReusable = "not reusable",

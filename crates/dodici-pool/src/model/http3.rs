@@ -57,6 +57,10 @@ pub enum Http3Mode {
     /// Never.
     #[default]
     Off,
+    /// Where the origin offers it: in the `Alt-Svc` field of a response (RFC 7838) over TLS with a
+    /// verified certificate. It has a head start of at most 250 ms over TCP, and what is connected
+    /// first is used. Without effect on `http` origins, with a proxy, and with a Unix socket.
+    Discovered,
     /// Always: every connection is opened with HTTP/3, to the port of the origin. Only for `https`
     /// origins without a proxy and without a Unix socket.
     PriorKnowledge,

@@ -150,6 +150,8 @@ pub enum Rule {
     Boolean,
     /// A string.
     Text,
+    /// This string.
+    Word(&'static str),
     /// An IP address without a zone.
     Address,
     /// A function or an object.

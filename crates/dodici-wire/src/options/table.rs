@@ -189,6 +189,37 @@ connect_rows! {
             reqwest: &["http1_only"],
         }
 
+        key AllowH3 = 74: Flag, discovered => config.http3.mode; row CLIENT {
+            name: "allowH3",
+            types: "boolean | null",
+            default: Fallback::Flag(false),
+            rule: Rule::Boolean,
+            refusal: "{} must be a valid boolean value",
+            kept: true,
+            doc: "Uses HTTP/3 with `https:` origins that offer it in an `Alt-Svc` header. Can be set per request of an `Agent`.",
+            reqwest: &["http3_discovery"],
+        }
+        key Http3 = 75: Text, http3 => config.http3.mode; row CLIENT {
+            name: "h3",
+            types: "'prior-knowledge' | null",
+            rule: Rule::Word("prior-knowledge"),
+            refusal: "{} must be 'prior-knowledge'",
+            kept: true,
+            doc: "`'prior-knowledge'`: uses HTTP/3 only, without asking. For `https:` origins without a proxy. Can be set per request of an `Agent`.",
+            reqwest: &["http3_prior_knowledge"],
+        }
+
+        key Http3EarlyData = 76: Flag, flag => config.http3.early_data; row CLIENT {
+            name: "h3EarlyData",
+            types: "boolean | null",
+            default: Fallback::Flag(false),
+            rule: Rule::Boolean,
+            refusal: "{} must be a valid boolean value",
+            kept: true,
+            doc: "Sends safe requests without a body before the handshake of a resumed HTTP/3 connection is complete (0-RTT). An attacker can replay them.",
+            reqwest: &["tls_early_data"],
+        }
+
         // ---- clients, whatever is given ----
 
         key Pipelining = 5: Number, pipelining => config.pool; row CLIENT {

@@ -1,6 +1,6 @@
 //! Options as they cross, and what is refused.
 
-use dodici_pool::{ConnectConfig, Http2Config, PoolConfig, UnexpectedContinue};
+use dodici_pool::{ConnectConfig, Http2Config, Http3Mode, PoolConfig, UnexpectedContinue};
 
 use super::value::LONGEST;
 use super::*;
@@ -101,6 +101,25 @@ fn times_are_milliseconds_and_can_be_added_to_a_clock() {
         let options = with_number(OptionKey::KeepAliveTimeoutThreshold, huge).unwrap();
         assert_eq!(options.config.pool.keep_alive_timeout_threshold, LONGEST);
     }
+}
+
+#[test]
+fn prior_knowledge_of_http3_takes_precedence_over_discovery() {
+    let mode = |options: &[(OptionKey, &[u8])]| {
+        let mut out = origin();
+        for (key, value) in options {
+            put_option(&mut out, *key, value);
+        }
+        PoolOptions::decode(&out).map(|options| options.config.http3.mode)
+    };
+    let (allow, always) = (OptionKey::AllowH3, OptionKey::Http3);
+    assert_eq!(mode(&[]), Ok(Http3Mode::Off));
+    assert_eq!(mode(&[(allow, &[0])]), Ok(Http3Mode::Off));
+    assert_eq!(mode(&[(allow, &[1])]), Ok(Http3Mode::Discovered));
+    let both: [(_, &[u8]); 2] = [(allow, &[1]), (always, b"prior-knowledge")];
+    assert_eq!(mode(&both), Ok(Http3Mode::PriorKnowledge));
+    assert_eq!(mode(&[both[1], both[0]]), Ok(Http3Mode::PriorKnowledge));
+    assert!(mode(&[(always, b"yes")]).is_err());
 }
 
 #[test]

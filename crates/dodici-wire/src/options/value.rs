@@ -8,8 +8,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use dodici_pool::{
-    AddressOrder, ConnectFailure, DnsCacheConfig, Family, HeaderBlock, Http2Config, PoolConfig,
-    Scheme, TlsConfig, TlsVersion,
+    AddressOrder, ConnectFailure, DnsCacheConfig, Family, HeaderBlock, Http2Config, Http3Mode,
+    PoolConfig, Scheme, TlsConfig, TlsVersion,
 };
 
 use super::{Allow, OptionsError, tls_alone};
@@ -189,6 +189,16 @@ impl Value<'_> {
         Ok(())
     }
 
+    /// Whether HTTP/3 is used where it is offered. Prior knowledge takes precedence, in any order.
+    pub(super) fn discovered(&self, to: &mut Http3Mode) -> Read {
+        let mut wanted = false;
+        self.flag(&mut wanted)?;
+        if wanted && *to == Http3Mode::Off {
+            *to = Http3Mode::Discovered;
+        }
+        Ok(())
+    }
+
     // ---- several numbers ----
 
     /// How long names are kept, and how many.
@@ -240,6 +250,14 @@ impl Value<'_> {
             b"ipv6first" => AddressOrder::V6First,
             _ => return Err(Wrong::Expected("verbatim, ipv4first or ipv6first")),
         };
+        Ok(())
+    }
+
+    pub(super) fn http3(&self, to: &mut Http3Mode) -> Read {
+        if self.0 != b"prior-knowledge" {
+            return Err(Wrong::Expected("prior-knowledge"));
+        }
+        *to = Http3Mode::PriorKnowledge;
         Ok(())
     }
 

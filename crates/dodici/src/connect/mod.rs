@@ -364,6 +364,12 @@ impl Connector {
         self.hooks.around.as_deref()
     }
 
+    /// Whether it can open connections for HTTP/3.
+    #[cfg(feature = "http3")]
+    pub(crate) fn offers_http3(&self) -> bool {
+        self.quic.is_some()
+    }
+
     /// Whether TLS offers HTTP/2.
     pub(crate) fn offers_http2(&self) -> bool {
         self.tls.as_ref().is_some_and(TlsLeg::offers_http2)

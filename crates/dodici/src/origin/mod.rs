@@ -5,6 +5,7 @@
 //! - `task`: one task per connection.
 //! - `multiplex`: its loop on an HTTP/2 connection.
 //! - `pipeline`: its loop on an HTTP/1.1 connection.
+//! - `discovery`: HTTP/3 where the origin offers it.
 //! - `inquiry`: what each connection is doing.
 //! - `limit`: a limit on the connections of several pools.
 //! - `lease`: the guard that owns a connection's events; `mailbox`: messages to its task.
@@ -13,6 +14,8 @@
 //! The lock is held to change the state machine and to move a request from one table to another;
 //! sinks, event sinks and wakers are called after it is released.
 
+#[cfg(feature = "http3")]
+mod discovery;
 mod handle;
 mod inquiry;
 mod lease;
@@ -29,8 +32,8 @@ use std::sync::Arc;
 use std::task::Waker;
 
 use dodici_pool::{
-    CloseReason, ConnId, ConnectConfig, Error, ErrorKind, Event, Http3Mode, Origin, OriginConfig,
-    OriginPool, Phase, PoolStats, Refused, Request, RequestId, RequestKind, Traits,
+    Alternatives, CloseReason, ConnId, ConnectConfig, Error, ErrorKind, Event, Http3Mode, Origin,
+    OriginConfig, OriginPool, Phase, PoolStats, Refused, Request, RequestId, RequestKind, Traits,
 };
 use parking_lot::{Mutex, ReentrantMutex};
 use tokio::runtime::Handle;
@@ -68,6 +71,8 @@ pub(crate) struct PoolInner {
     events: Arc<dyn EventSink>,
     runtime: Handle,
     space: Arc<Space>,
+    #[cfg(feature = "http3")]
+    discovery: Option<discovery::Discovery>,
     state: Mutex<State>,
     /// Whether [`Event::Closed`] was emitted.
     closed: ReentrantMutex<Cell<bool>>,
@@ -181,6 +186,10 @@ fn now() -> std::time::Instant {
 }
 
 impl Pool {
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "all of the engine's, called once"
+    )]
     pub(crate) fn new(
         origin: Origin,
         config: OriginConfig,
@@ -189,7 +198,10 @@ impl Pool {
         runtime: Handle,
         space: Arc<Space>,
         limit: Option<&ConnectionLimit>,
+        alternatives: &Arc<Mutex<Alternatives>>,
     ) -> Self {
+        #[cfg(not(feature = "http3"))]
+        let _ = alternatives;
         let mut limits = config.pool.clone();
         let may_be_http2 = connector.offers_http2() || config.http2.prior_knowledge;
         if limits.expected_concurrency <= 1 && may_be_http2 {
@@ -206,6 +218,9 @@ impl Pool {
         let state = Mutex::new(State::new(machine));
         let events = trace::events(&origin, events);
         let inner = Arc::new(PoolInner {
+            #[cfg(feature = "http3")]
+            discovery: (config.http3.mode == Http3Mode::Discovered)
+                .then(|| discovery::Discovery::new(Arc::clone(alternatives))),
             origin,
             config,
             member,
@@ -240,6 +255,8 @@ impl Pool {
             .total_timeout
             .or(self.0.config.exchange.total_timeout);
         let deadline = clock::after(total);
+        #[cfg(feature = "http3")]
+        let sink = discovery::listening(&self.0, sink);
         let (trace, sink) = Trace::new(&self.0.origin, sink);
         let dispatched = now();
         let settle = Settle::new(sink, request.timed.then_some(dispatched));

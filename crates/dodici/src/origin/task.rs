@@ -9,8 +9,12 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
 
-use dodici_pool::{CloseReason, ConnId, ConnectInfo, Error, Event, Http3Mode, Protocol};
+#[cfg(feature = "http3")]
+use dodici_pool::Http3Mode;
+use dodici_pool::{CloseReason, ConnId, ConnectInfo, Error, Event, Protocol};
 
+#[cfg(feature = "http3")]
+use super::discovery;
 use super::lease::Lease;
 use super::{Mailbox, Permit, PoolInner, contain, multiplex, now, pipeline};
 use crate::connect::{Connected, Connector, Link};
@@ -110,27 +114,34 @@ async fn establish(
 /// Opens the connection, with the caller's hooks if there are any.
 async fn connect(pool: &Arc<PoolInner>) -> Result<(Link, ConnectInfo), Error> {
     let connector = pool.connector()?;
-    let mode = pool.config.http3.mode;
     let Some(hook) = connector.around() else {
-        return open(&connector, mode).await;
+        return open(pool, &connector).await;
     };
-    let inner = Arc::clone(&connector);
+    let (pool, inner) = (Arc::clone(pool), Arc::clone(&connector));
     let made = hook.around(Box::pin(async move {
-        let (link, info) = open(&inner, mode).await?;
+        let (link, info) = open(&pool, &inner).await?;
         Ok(Connected { link, info })
     }));
     made.await.map(|made| (made.link, made.info))
 }
 
-async fn open(connector: &Connector, mode: Http3Mode) -> Result<(Link, ConnectInfo), Error> {
+async fn open(
+    pool: &Arc<PoolInner>,
+    connector: &Arc<Connector>,
+) -> Result<(Link, ConnectInfo), Error> {
+    // Boxed, so that other connections do not carry the size.
     #[cfg(feature = "http3")]
-    if mode == Http3Mode::PriorKnowledge {
-        // Boxed, so that other connections do not carry its size.
+    if pool.config.http3.mode == Http3Mode::PriorKnowledge {
         let (quic, info) = Box::pin(connector.connect_quic(None)).await?;
         return Ok((Link::Quic(quic), info));
     }
+    #[cfg(feature = "http3")]
+    if let Some(discovery) = &pool.discovery {
+        return Box::pin(discovery::open(pool, discovery, connector)).await;
+    }
     // Without the feature, there are no pools with another mode.
-    let _ = mode;
+    #[cfg(not(feature = "http3"))]
+    let _ = pool;
     let (transport, info) = connector.connect().await?;
     Ok((Link::Stream(transport), info))
 }

@@ -21,11 +21,13 @@ import { OptionKey } from '../wire';
 
 /** The rule for a given value; without `is`, anything is valid. */
 export interface Rule {
-  readonly is?: 'integer' | 'number' | 'boolean' | 'text' | 'address' | 'function or object';
+  readonly is?: 'integer' | 'number' | 'boolean' | 'text' | 'word' | 'address' | 'function or object';
   /** Of numbers. */
   readonly least?: number;
   /** Of numbers. */
   readonly above?: number;
+  /** The only one. */
+  readonly word?: string;
 }
 
 /** One option. */
@@ -122,7 +124,7 @@ pub(super) fn typescript() -> String {
     });
     interface(
         &mut out,
-        "Options of clients that are numbers.",
+        "Options of clients that the table reads.",
         "ClientTable",
         |row| matches!(row.scope, Scope::Client | Scope::Http2) && whole(row),
     );
@@ -162,10 +164,10 @@ fn rows(out: &mut String, doc: &str, name: &str, kind: &str, filter: impl Fn(&Op
     for row in named(filter) {
         let _ = write!(
             out,
-            "  {{ name: '{}', rule: {}, refusal: '{}', isKept: {}",
+            "  {{ name: '{}', rule: {}, refusal: {}, isKept: {}",
             row.name,
             rule(row.rule),
-            row.refusal,
+            literal(row.refusal),
             row.kept
         );
         if let Some(wire) = row.wire.filter(|_| row.derived != Derived::Name) {
@@ -189,6 +191,11 @@ fn rows(out: &mut String, doc: &str, name: &str, kind: &str, filter: impl Fn(&Op
         out.push_str(" },\n");
     }
     out.push_str("];\n");
+}
+
+fn literal(text: &str) -> String {
+    let mark = if text.contains('\'') { '"' } else { '\'' };
+    format!("{mark}{text}{mark}")
 }
 
 /// 0 means no limit if the option is a limit that may be absent.
@@ -230,6 +237,7 @@ fn rule(rule: Rule) -> String {
         Rule::Finite => "{ is: 'number' }".to_owned(),
         Rule::Boolean => "{ is: 'boolean' }".to_owned(),
         Rule::Text => "{ is: 'text' }".to_owned(),
+        Rule::Word(word) => format!("{{ is: 'word', word: '{word}' }}"),
         Rule::Address => "{ is: 'address' }".to_owned(),
         Rule::FunctionOrObject => "{ is: 'function or object' }".to_owned(),
     }
@@ -249,7 +257,9 @@ fn interface(out: &mut String, doc: &str, name: &str, filter: impl Fn(&OptionRow
 fn settings(out: &mut String, doc: &str, name: &str, filter: impl Fn(&OptionRow) -> bool) {
     let _ = write!(out, "\n/** {doc} */\nexport interface {name} {{\n");
     for row in named(filter) {
+        let is_text = row.wire.is_some_and(|wire| wire.form == Form::Text);
         let types = match row.default {
+            Fallback::Nothing(_) if is_text => "string | null",
             Fallback::Flag(_) => "boolean",
             Fallback::Nothing(_) => "number | null",
             Fallback::Number(_) | Fallback::Process(_) => "number",

@@ -1,0 +1,190 @@
+//! HTTP/3 where the origin offers it: the way there, and back where it does not work.
+
+use std::net::UdpSocket;
+
+use dodici::{CloseReason, Engine, Http3Mode, Origin, OriginConfig, Scheme, Version};
+use dodici_testkit::certs::TlsDemands;
+use dodici_testkit::client::get;
+use dodici_testkit::{Authority, Client, H2Peer, H3Origin, Leaf, ScriptedPeer, ServerTls, within};
+use tokio::runtime::Handle;
+
+use crate::support::Trust;
+
+/// An origin on TCP that says in each response where else it is.
+async fn offering(leaf: &Leaf, alt_svc: &str) -> ScriptedPeer {
+    let reply = format!("HTTP/1.1 200 OK\r\ncontent-length: 3\r\nalt-svc: {alt_svc}\r\n\r\ntcp");
+    ScriptedPeer::tcp()
+        .await
+        .tls(ServerTls::new(leaf))
+        .always(reply)
+}
+
+fn at(port: u16) -> String {
+    format!("h3=\":{port}\"; ma=600")
+}
+
+fn discovering(trust: &Trust) -> OriginConfig {
+    let mut config = trust.config();
+    config.http3.mode = Http3Mode::Discovered;
+    config
+}
+
+fn client(engine: &Engine, port: u16, config: OriginConfig) -> Client {
+    let origin = Origin::new(Scheme::Https, "localhost", port);
+    Client::of(engine, origin, config)
+}
+
+async fn version(client: &Client) -> Version {
+    let seen = within("response", client.send(get("/bytes/3")).ended()).await;
+    assert_eq!(seen.body.len(), 3);
+    seen.head.as_ref().unwrap().version
+}
+
+/// Sends requests, one after the other, until one is answered over HTTP/3. Returns how many were not.
+async fn until_http3(client: &Client) -> usize {
+    let mut before = 0;
+    while version(client).await != Version::Http3 {
+        before += 1;
+    }
+    before
+}
+
+#[tokio::test]
+async fn requests_move_to_an_alternative_that_is_offered() {
+    let trust = Trust::new();
+    let h3 = H3Origin::start(&trust.server());
+    let tcp = offering(&trust.leaf, &at(h3.port())).await;
+    let engine = Engine::on_runtime(Handle::current());
+    let client = client(&engine, tcp.port(), discovering(&trust));
+    let before = within("HTTP/3", until_http3(&client)).await;
+    assert!(before > 0, "the first request cannot know of it");
+    // What is open is used, however many requests follow.
+    for _ in 0..20 {
+        assert_eq!(version(&client).await, Version::Http3);
+    }
+    assert_eq!(h3.executed().len(), 21);
+    assert!(client.reasons().contains(&CloseReason::Superseded));
+    client.shut_down().await;
+    h3.finish().await;
+    let log = tcp.finish().await;
+    let received = log.connections.iter().map(|conn| &conn.received);
+    let requests = received.map(|bytes| bytes.windows(4).filter(|at| *at == b"GET ").count());
+    assert_eq!(requests.sum::<usize>(), before, "no request went both ways");
+}
+
+#[tokio::test]
+async fn requests_move_from_http2_as_well() {
+    let trust = Trust::new();
+    let h3 = H3Origin::start(&trust.server());
+    let alt_svc = at(h3.port());
+    let http2 = TlsDemands {
+        alpn: &[b"h2"],
+        ..TlsDemands::default()
+    };
+    let tcp = ScriptedPeer::tcp()
+        .await
+        .tls(ServerTls::with(&trust.leaf, &http2))
+        .run(move |conn| {
+            let alt_svc = alt_svc.clone();
+            async move {
+                let Some(mut peer) = H2Peer::try_accept(conn, &[]).await else {
+                    return;
+                };
+                while let Some(request) = peer.next_request().await {
+                    let fields = [("alt-svc", &*alt_svc)];
+                    peer.head(request.stream, 200, &fields, false).await;
+                    peer.data(request.stream, "tcp", true).await;
+                }
+            }
+        });
+    let engine = Engine::on_runtime(Handle::current());
+    let mut config = discovering(&trust);
+    config.connect.tls.alpn = vec![b"h2".to_vec()];
+    let client = client(&engine, tcp.port(), config);
+    assert_eq!(version(&client).await, Version::Http2);
+    within("HTTP/3", until_http3(&client)).await;
+    assert_eq!(version(&client).await, Version::Http3);
+    client.shut_down().await;
+    h3.finish().await;
+    tcp.finish().await;
+}
+
+#[tokio::test]
+async fn another_pool_of_the_engine_knows_of_it() {
+    let trust = Trust::new();
+    let h3 = H3Origin::start(&trust.server());
+    let tcp = offering(&trust.leaf, &at(h3.port())).await;
+    let engine = Engine::on_runtime(Handle::current());
+    let first = client(&engine, tcp.port(), discovering(&trust));
+    assert_eq!(version(&first).await, Version::Http11);
+    first.shut_down().await;
+    let second = client(&engine, tcp.port(), discovering(&trust));
+    within("HTTP/3", until_http3(&second)).await;
+    second.shut_down().await;
+    h3.finish().await;
+    tcp.finish().await;
+}
+
+#[tokio::test]
+async fn an_alternative_with_the_certificate_of_another_gets_no_request() {
+    let trust = Trust::new();
+    let stranger = Authority::new("of another").localhost();
+    let h3 = H3Origin::start(&ServerTls::http3(&stranger));
+    let tcp = offering(&trust.leaf, &at(h3.port())).await;
+    let engine = Engine::on_runtime(Handle::current());
+    for _ in 0..5 {
+        let client = client(&engine, tcp.port(), discovering(&trust));
+        for _ in 0..3 {
+            assert_eq!(version(&client).await, Version::Http11);
+        }
+        client.shut_down().await;
+    }
+    assert_eq!(h3.executed(), []);
+    h3.finish().await;
+    tcp.finish().await;
+}
+
+#[tokio::test]
+async fn where_udp_is_lost_every_request_is_answered_over_tcp() {
+    let trust = Trust::new();
+    let silent = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let tcp = offering(&trust.leaf, &at(silent.local_addr().unwrap().port())).await;
+    let engine = Engine::on_runtime(Handle::current());
+    for _ in 0..3 {
+        let client = client(&engine, tcp.port(), discovering(&trust));
+        let calls: Vec<_> = (0..10).map(|_| client.send(get("/bytes/3"))).collect();
+        for call in calls {
+            let seen = within("response", call.ended()).await;
+            assert_eq!(seen.head.as_ref().unwrap().version, Version::Http11);
+        }
+        client.shut_down().await;
+    }
+    silent.set_nonblocking(true).unwrap();
+    let mut datagram = [0; 2048];
+    silent.recv(&mut datagram).expect("it was tried");
+    tcp.finish().await;
+}
+
+#[tokio::test]
+async fn nothing_is_tried_unless_it_is_on_and_the_offer_trustworthy() {
+    let trust = Trust::new();
+    let silent = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let tcp = offering(&trust.leaf, &at(silent.local_addr().unwrap().port())).await;
+    let mut off = discovering(&trust);
+    off.http3.mode = Http3Mode::Off;
+    let mut unverified = discovering(&trust);
+    unverified.connect.tls.verify = false;
+    for config in [off, unverified] {
+        let engine = Engine::on_runtime(Handle::current());
+        for _ in 0..2 {
+            let client = client(&engine, tcp.port(), config.clone());
+            for _ in 0..3 {
+                assert_eq!(version(&client).await, Version::Http11);
+            }
+            client.shut_down().await;
+        }
+    }
+    silent.set_nonblocking(true).unwrap();
+    assert!(silent.recv(&mut [0; 2048]).is_err(), "nothing was sent");
+    tcp.finish().await;
+}

@@ -203,6 +203,11 @@ soak *ARGS: build
 soak-h2 *ARGS: build
     @node scripts/soak-h2.mjs {{ ARGS }}
 
+# HTTP/3 with servers that do wrong, and with third-party servers (Caddy, aioquic): see --help
+[group('4 measure')]
+soak-h3 *ARGS:
+    @node scripts/soak-h3.mjs {{ ARGS }}
+
 # Build everything that the benchmarks need and install the clients they compare
 [group('4 measure')]
 build-bench: build-servers

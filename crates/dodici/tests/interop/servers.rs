@@ -142,6 +142,16 @@ pub(crate) struct Server {
     pub(crate) port: u16,
 }
 
+impl Server {
+    pub(crate) fn new(child: Child, directory: PathBuf, port: u16) -> Self {
+        Self {
+            child,
+            directory,
+            port,
+        }
+    }
+}
+
 impl Drop for Server {
     fn drop(&mut self) {
         let _ = self.child.kill();
@@ -189,11 +199,7 @@ pub(crate) async fn start(
         let _ = fs::remove_dir_all(&directory);
         return None;
     };
-    let server = Server {
-        child,
-        directory,
-        port,
-    };
+    let server = Server::new(child, directory, port);
     let up = async {
         while TcpStream::connect(("127.0.0.1", port)).await.is_err() {
             tokio::task::yield_now().await;

@@ -166,11 +166,12 @@ impl H3Stream {
 
     // --- writing ---
 
-    /// Sends bytes as they are. Of what the client does not want or cannot get, nothing.
-    pub async fn send(&mut self, bytes: impl AsRef<[u8]>) {
-        if let Some(send) = &mut self.send {
-            // The log says how the connection ended, `stopped` whether the client asked for an end.
-            let _ = send.write_all(bytes.as_ref()).await;
+    /// Sends bytes as they are. False if the client does not want any more, or is gone: then
+    /// nothing, and nothing later, is sent.
+    pub async fn send(&mut self, bytes: impl AsRef<[u8]>) -> bool {
+        match &mut self.send {
+            Some(send) => send.write_all(bytes.as_ref()).await.is_ok(),
+            None => false,
         }
     }
 
@@ -184,9 +185,9 @@ impl H3Stream {
         self.send(head(status, fields)).await;
     }
 
-    /// A piece of a body.
-    pub async fn data(&mut self, bytes: impl AsRef<[u8]>) {
-        self.frame(kind::DATA, bytes).await;
+    /// A piece of a body; as [`H3Stream::send`].
+    pub async fn data(&mut self, bytes: impl AsRef<[u8]>) -> bool {
+        self.send(frame(kind::DATA, bytes)).await
     }
 
     /// Trailers.

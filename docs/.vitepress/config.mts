@@ -81,6 +81,7 @@ export default defineConfig({
           { text: 'Addresses and names', link: '/addresses' },
           { text: 'Events, timings, metrics', link: '/events' },
           { text: 'HTTP/2', link: '/http2' },
+          { text: 'HTTP/3', link: '/http3' },
           { text: 'Connections and time', link: '/connections' },
           { text: 'Proxies', link: '/proxies' },
           { text: 'TLS and trust', link: '/tls' },

@@ -313,6 +313,7 @@ impl Config {
         }
         if !self.retry.repeats_refused() {
             http2.max_replays = 0;
+            config.http3.max_replays = 0;
         }
         config
     }

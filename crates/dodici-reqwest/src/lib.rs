@@ -6,8 +6,8 @@
 //! reqwest = { package = "dodici-reqwest", version = "0.1" }
 //! ```
 //!
-//! All types, methods and features keep their names and meanings; additions are in [`ext`]. HTTP/3,
-//! native-tls and WebAssembly are not supported.
+//! All types, methods and features keep their names and meanings; additions are in [`ext`].
+//! native-tls and WebAssembly are not supported. `http3` needs no `--cfg reqwest_unstable`.
 //!
 //! ```no_run
 //! # async fn run() -> Result<(), dodici_reqwest::Error> {
@@ -44,8 +44,6 @@ compile_error!(
      `rustls`, which is on by default. Certificates of the operating system are trusted with it as \
      well; a client certificate in a PKCS #12 file has to be converted to PEM."
 );
-#[cfg(feature = "http3")]
-compile_error!("dodici-reqwest does not speak HTTP/3: in place of `http3` take `http2`.");
 
 /// Its samples are doctests.
 #[cfg(doctest)]

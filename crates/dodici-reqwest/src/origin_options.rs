@@ -61,6 +61,14 @@ impl OriginOptions {
         self.with(move |config| config.pool.max_requests_per_connection = at_least_one(max))
     }
 
+    /// Whether HTTP/3 is used. Default: the client's.
+    ///
+    /// Needs the feature `http3`.
+    #[cfg(feature = "http3")]
+    pub fn http3(self, mode: dodici::Http3Mode) -> Self {
+        self.with(move |config| config.http3.mode = mode)
+    }
+
     /// Connect timeout. Default: the client's.
     pub fn connect_timeout(self, timeout: Duration) -> Self {
         self.with(move |config| config.connect.timeout = Some(timeout))

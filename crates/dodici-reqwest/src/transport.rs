@@ -57,7 +57,16 @@ impl Transport {
     ) -> crate::Result<http::Response<TransportBody>> {
         let started = Instant::now();
         let mut parts = Cow::Borrowed(parts);
-        let (used, forwarder) = self.pool_for(&parts.uri).await?;
+        let (used, forwarder) = match parts.version {
+            #[cfg(feature = "http3")]
+            http::Version::HTTP_3 => {
+                let used = self.http3_pool_for(&parts.uri)?;
+                // The pool makes it so: heads of the engine have no version above 2.
+                parts.to_mut().version = http::Version::HTTP_11;
+                (used, None)
+            }
+            _ => self.pool_for(&parts.uri).await?,
+        };
         let absolute_form = forwarder.is_some();
         if let Some(proxy) = forwarder {
             proxy.dress(&mut parts.to_mut().headers);
@@ -136,6 +145,15 @@ impl Transport {
                 Ok((used, None))
             }
         }
+    }
+
+    /// The pool for requests of the version `HTTP/3`.
+    #[cfg(feature = "http3")]
+    fn http3_pool_for(&self, uri: &Uri) -> crate::Result<InUse> {
+        if self.route(uri)?.is_some() {
+            return Err(error::builder("HTTP/3 does not go through a proxy"));
+        }
+        self.pools.get(Key::new(uri, Way::Http3))
     }
 
     /// Calls those of the client, then the request's `own`.

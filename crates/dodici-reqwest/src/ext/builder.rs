@@ -61,6 +61,23 @@ pub trait ClientBuilderExt: Sized + sealed::Change {
         self.change_config(|config| config.engine.pool.max_connection_age = Some(age))
     }
 
+    /// Uses HTTP/3 with `https` origins that offer it in an `Alt-Svc` header (RFC 7838). Later
+    /// connections try it first, and TCP 250 ms later at most; requests wait for whichever is
+    /// connected first, so a network without UDP delays one of them by that much. Without effect
+    /// through a proxy. Default false.
+    ///
+    /// Needs the feature `http3`.
+    #[cfg(feature = "http3")]
+    #[must_use]
+    fn http3_discovery(self, enable: bool) -> Self {
+        self.change_config(|config| {
+            config.engine.http3.mode = match enable {
+                true => dodici::Http3Mode::Discovered,
+                false => dodici::Http3Mode::Off,
+            };
+        })
+    }
+
     /// Rejects HTTP/1 responses with invalid framing that reqwest accepts: header lines that end
     /// with LF only, a repeated `content-length` or one beside `transfer-encoding: chunked` (which
     /// takes precedence), whitespace after a chunk size, and malformed chunk extensions. Default

@@ -32,6 +32,8 @@ pub use request::{BodyExt, RequestBuilderExt};
 pub use response::{ResponseExt, Timings};
 
 pub use crate::origin_options::OriginOptions;
+#[cfg(feature = "http3")]
+pub use dodici::Http3Mode;
 pub use dodici::{
     Activity, CloseReason, ConnId, ConnectInfo, ConnectTimings, ConnectionStatus, DisconnectInfo,
     DnsCacheConfig, Event, HeaderBlock, Origin, PoolStats, Protocol, RequestTimings, ResponseHead,

@@ -74,6 +74,9 @@ pub(super) struct Key<'a> {
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub(super) enum Way {
     Direct,
+    /// Directly, with HTTP/3 only: requests of that version.
+    #[cfg(feature = "http3")]
+    Http3,
     /// Directly, and the origin is a proxy that forwards requests. Its credentials belong to each
     /// request.
     Forwarding,
@@ -200,6 +203,8 @@ impl Pools {
         let own_rule = self.settings.rule_for(&origin);
         match &key.way {
             Way::Direct => hooks.allow = own_rule,
+            #[cfg(feature = "http3")]
+            Way::Http3 => hooks.allow = own_rule,
             Way::Through(proxy) => {
                 config.connect.proxy = Some(proxy.clone());
                 let scheme = proxy.tls.as_ref().map_or(Scheme::Http, |_| Scheme::Https);
@@ -210,6 +215,7 @@ impl Pools {
             // The origin is the proxy, used over HTTP/1.1.
             Way::Forwarding => {
                 hooks.allow = own_rule;
+                config.http3.mode = dodici::Http3Mode::Off;
                 if let Some(tls) = &mut hooks.tls {
                     Arc::make_mut(tls).alpn_protocols = vec![b"http/1.1".to_vec()];
                 }
@@ -217,6 +223,10 @@ impl Pools {
         }
         for rule in self.settings.of(&origin) {
             rule.apply(&mut config);
+        }
+        #[cfg(feature = "http3")]
+        if key.way == Way::Http3 {
+            config.http3.mode = dodici::Http3Mode::PriorKnowledge;
         }
         if self.settings.names.is_used() {
             hooks.resolve = Some(Arc::new(OriginNames {

@@ -24,6 +24,9 @@ const COLON_CODED: u8 = 0x5c;
 /// Its entries in the static table.
 pub(super) const STATUSES: std::ops::RangeInclusive<u32> = 8..=14;
 
+/// The last entry of the static table (RFC 7541, appendix A); behind it is the dynamic one.
+const STATIC: u32 = 61;
+
 /// Largest HPACK integer needed here. Beyond it h2 closes the connection.
 const MOST: u32 = 1 << 28;
 
@@ -56,6 +59,8 @@ pub(super) struct NameReader {
     pub(super) suspect: bool,
     /// Fields of the block so far, including pseudo-headers.
     pub(super) fields: u32,
+    /// Those of them whose name, or name and value, are repeated from the dynamic table.
+    pub(super) repeated: u32,
     at: At,
     /// Bytes of the frame's payload that are still the block's.
     left: u32,
@@ -249,6 +254,8 @@ impl NameReader {
 
     fn end_number(&mut self, found: &mut impl FnMut(Found)) {
         let number = self.number;
+        let is_index = matches!(self.purpose, Purpose::Indexed | Purpose::NameIndex);
+        self.repeated += u32::from(is_index && number > STATIC);
         self.at = match self.purpose {
             Purpose::Indexed => {
                 if REQUEST.contains(&number) {

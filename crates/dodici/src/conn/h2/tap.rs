@@ -346,6 +346,7 @@ impl Tap {
             let frame = match piece {
                 Piece::Frame(frame) => frame,
                 Piece::Fields(bytes) => {
+                    let before = names.repeated;
                     names.feed(bytes, |found| {
                         seen.foreign = true;
                         seen.foreign_kept |= found == Found::Kept;
@@ -354,6 +355,8 @@ impl Tap {
                         }
                         seen.flooded |= foreign.len() > MOST_FOREIGN;
                     });
+                    let repeated = names.repeated - before;
+                    seen.flooded |= !budget.repeated(repeated, Instant::now);
                     if let Some((of, fields)) = last_fields.last_mut()
                         && of == fields_of
                     {

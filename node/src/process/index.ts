@@ -7,6 +7,7 @@
 
 export { keyLogFile } from './key-log';
 export { certificateHint } from './certificate-hint';
+export { mayChangeV8Flags } from './node-flags';
 export { standsInNode } from './nodes-own';
 export { replacedSockets } from './replaced-sockets';
 export { provideDefaultRoots, rootsNow } from './roots';

@@ -12,3 +12,14 @@ export const NODE_FLAGS: readonly string[] = given.map((flag) =>
   // Node accepts underscores as dashes, in names only.
   flag.replace(/^--[^=]*/, (name) => name.replaceAll('_', '-')),
 );
+
+/**
+ * Whether V8's flags may be changed: not if they are frozen, which ends the process, not under the
+ * permission model, and not on a runtime other than Node.
+ */
+export function mayChangeV8Flags(): boolean {
+  const { bun, deno } = process.versions;
+  if (bun !== undefined || deno !== undefined) return false;
+  if ((process as { permission?: unknown }).permission !== undefined) return false;
+  return !NODE_FLAGS.includes('--freeze-flags-after-init');
+}

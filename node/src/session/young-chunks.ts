@@ -11,7 +11,7 @@
  * counts and asks. It must not know records, slots or requests.
  */
 
-import { now } from '../process';
+import { mayChangeV8Flags, now } from '../process';
 
 const MIB = 1 << 20;
 
@@ -129,8 +129,9 @@ type Gc = (options: { type: 'minor' }) => void;
  */
 function minorCollection(v8: typeof import('node:v8')): (() => void) | undefined {
   const vm = require('node:vm') as typeof import('node:vm');
+  if (process.env['DODICI_YOUNG_COLLECTIONS'] === '0') return undefined;
   let gc = globalThis.gc as Gc | undefined;
-  if (gc === undefined) {
+  if (gc === undefined && mayChangeV8Flags()) {
     try {
       v8.setFlagsFromString('--expose-gc');
       gc = vm.runInNewContext('gc') as Gc;

@@ -55,3 +55,35 @@ it('a download whose chunks are dropped causes collections of the young generati
     await origin.close();
   }
 });
+
+it.each([
+  ['V8’s flags are frozen', ['--freeze-flags-after-init'], {}],
+  ['the environment says so', [], { DODICI_YOUNG_COLLECTIONS: '0' }],
+])('V8’s flags are left alone if %s', async (_case, flags, env) => {
+  const body = Buffer.alloc(1 << 20, 'x');
+  const origin = await httpOrigin((_request, response) => response.end(body));
+  try {
+    const seen = await inChild(
+      `
+      const v8 = require('node:v8');
+      const set = v8.setFlagsFromString;
+      let changes = 0;
+      v8.setFlagsFromString = (flag) => {
+        changes++;
+        set(flag);
+      };
+      const pool = new dodici.Pool(values.url, { connections: 1 });
+      let bytes = 0;
+      for (let i = 0; i < 40; i++) {
+        const { body } = await pool.request({ path: '/', method: 'GET' });
+        for await (const chunk of body) bytes += chunk.length;
+      }
+      await pool.close();
+      return { bytes, changes };`,
+      { flags, env, values: { url: origin.url } },
+    );
+    expect(seen).toEqual({ bytes: 40 << 20, changes: 0 });
+  } finally {
+    await origin.close();
+  }
+});

@@ -30,6 +30,7 @@ pub const TARGETS: &[Target] = &[
     ("wire_completions", records::completions),
     ("wire_options", records::options),
     ("content_coding", codings::decoding),
+    ("alt_svc", texts::alt_svc),
     ("cookies", texts::cookies),
     ("no_proxy", texts::no_proxy),
 ];

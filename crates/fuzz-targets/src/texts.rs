@@ -1,8 +1,29 @@
-//! Small languages: cookies and NO_PROXY.
+//! Small languages: Alt-Svc, cookies and NO_PROXY.
 
+use std::time::Instant;
+
+use dodici_pool::{AltSvc, Alternatives, Origin, Scheme};
 use dodici_reqwest::cookie::{CookieStore, Jar};
 use dodici_reqwest::header::HeaderValue;
 use dodici_reqwest::{Client, NoProxy, Proxy, Url};
+
+/// Each line is an `alt-svc` field of an origin with a port that anybody may listen on.
+pub(crate) fn alt_svc(input: &[u8]) {
+    let origin = Origin::new(Scheme::Https, "a.example.com", 8443);
+    let values = input.split(|byte| *byte == b'\n');
+    let Some(said) = AltSvc::parse(values, &origin.host) else {
+        return;
+    };
+    let now = Instant::now();
+    let mut known = Alternatives::default();
+    known.learn(&origin, said, now);
+    if let Some((alternative, _)) = known.of(&origin, now) {
+        let host = &alternative.host;
+        let is_name = host.bytes().all(|byte| byte.is_ascii_graphic());
+        assert!(is_name && !host.is_empty(), "{host:?}");
+        assert!(alternative.port >= 1024, "{}", alternative.port);
+    }
+}
 
 /// Each line is a `set-cookie` field; the result is a field that may be sent.
 pub(crate) fn cookies(input: &[u8]) {

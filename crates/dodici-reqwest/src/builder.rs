@@ -239,6 +239,8 @@ impl ClientBuilder {
             user_agent: config.headers.get(USER_AGENT).cloned(),
             title_case: config.title_case,
             tls_info: config.tls_info,
+            #[cfg(feature = "http3")]
+            http1_only: config.http1_only,
             timings: config.timings.into(),
         };
         let attempts = Attempts::new(

@@ -41,6 +41,8 @@ pub(crate) struct Transport {
     pub(crate) user_agent: Option<HeaderValue>,
     pub(crate) title_case: bool,
     pub(crate) tls_info: bool,
+    #[cfg(feature = "http3")]
+    pub(crate) http1_only: bool,
     pub(crate) timings: Arc<[TimingsCallback]>,
 }
 
@@ -59,7 +61,7 @@ impl Transport {
         let mut parts = Cow::Borrowed(parts);
         let (used, forwarder) = match parts.version {
             #[cfg(feature = "http3")]
-            http::Version::HTTP_3 => {
+            http::Version::HTTP_3 if !self.http1_only => {
                 let used = self.http3_pool_for(&parts.uri)?;
                 // The pool makes it so: heads of the engine have no version above 2.
                 parts.to_mut().version = http::Version::HTTP_11;
@@ -150,6 +152,9 @@ impl Transport {
     /// The pool for requests of the version `HTTP/3`.
     #[cfg(feature = "http3")]
     fn http3_pool_for(&self, uri: &Uri) -> crate::Result<InUse> {
+        if uri.scheme() != Some(&http::uri::Scheme::HTTPS) {
+            return Err(error::builder("HTTP/3 needs an https URL"));
+        }
         if self.route(uri)?.is_some() {
             return Err(error::builder("HTTP/3 does not go through a proxy"));
         }

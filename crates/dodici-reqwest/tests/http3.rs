@@ -36,6 +36,21 @@ async fn a_client_and_a_request_speak_it_with_prior_knowledge() {
 }
 
 #[tokio::test]
+async fn a_request_for_it_is_refused_where_it_cannot_be() {
+    let (authority, _, origin) = setup();
+    let only_http1 = trusting(&authority).http1_only().build().unwrap();
+    let client = trusting(&authority).build().unwrap();
+    for (client, scheme) in [(&only_http1, "https"), (&client, "http")] {
+        let url = format!("{scheme}://localhost:{}/bytes/3", origin.port());
+        let sent = client.get(&url).version(Version::HTTP_3).send();
+        let error = within("refusal", sent).await.unwrap_err();
+        assert!(!error.is_connect(), "{error:?}");
+    }
+    assert_eq!(origin.connections(), 0);
+    origin.finish().await;
+}
+
+#[tokio::test]
 async fn a_client_that_discovers_it_moves_there() {
     let (authority, leaf, h3) = setup();
     let reply = format!(

@@ -3,12 +3,13 @@
 // that is wrong ends the demo with exit code 1.
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { performance } from 'node:perf_hooks';
 import { Readable, Transform, Writable } from 'node:stream';
+import { createInterface } from 'node:readline';
 import { text } from 'node:stream/consumers';
 import { setImmediate } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
@@ -40,15 +41,25 @@ const [origins] = await once(servers, 'message');
 // From here on only requests keep this process alive.
 servers.unref();
 
+// Node has no server of HTTP/3 either.
+const http3 = spawn(executable('dodici-bench-h3'), ['--tls', directory], {
+  stdio: ['pipe', 'pipe', 'inherit'],
+});
+process.on('exit', () => http3.kill());
+const [line] = await once(createInterface({ input: http3.stdout }), 'line');
+const HTTP3_ORIGIN = `https://127.0.0.1:${JSON.parse(line).port}`;
+
 /** An origin that exists only as a unix socket; the pool for it is configured below. */
 const UNIX_ORIGIN = 'http://unix.demo.test';
 /** Connections that the limited origin's pool may have. */
 const LIMIT = 3;
 
+const ca = readFileSync(join(directory, 'ca.pem'));
 const agent = new Agent({
   connections: 10,
   origins: {
-    [origins.secure]: { connect: { ca: readFileSync(join(directory, 'ca.pem')) } },
+    [origins.secure]: { connect: { ca } },
+    [HTTP3_ORIGIN]: { connect: { ca }, h3: 'prior-knowledge' },
     [origins.limited]: { connections: LIMIT },
     ...(socketPath && { [UNIX_ORIGIN]: { connect: { socketPath } } }),
   },
@@ -80,6 +91,16 @@ await step('fetch() over TLS, trust given to this one origin', async () => {
   const response = await fetch(`${origins.secure}/json`);
   assert.equal(response.status, 200);
   return `${response.status} ${await response.text()}`;
+});
+
+await step('fetch() over HTTP/3, which Node does not have', async () => {
+  const response = await fetch(HTTP3_ORIGIN);
+  assert.equal(response.status, 200);
+  assert.match(await response.text(), /^.{13}$/s);
+  const connections = await agent.connections();
+  const connection = connections.find(({ origin }) => origin === HTTP3_ORIGIN);
+  assert.equal(connection.protocol, 'h3');
+  return `${response.status} over ${connection.protocol}, from ${connection.remoteAddress}`;
 });
 
 if (socketPath) {
@@ -257,7 +278,9 @@ function connected(info) {
     .filter((leg) => timings[leg] !== undefined)
     .map((leg) => `${leg} ${ms(timings[leg])}`);
   const where = path ?? `${info.remoteAddress}:${info.remotePort}`;
-  const secured = tls && `${tls.version} ${tls.cipher}${tls.resumed ? ', resumed' : ''}`;
+  // Over QUIC, the cipher is unknown.
+  const secured =
+    tls && [tls.version, tls.cipher, tls.resumed && 'resumed'].filter(Boolean).join(' ');
   return [where, protocol, secured, ...legs].filter(Boolean).join(', ');
 }
 

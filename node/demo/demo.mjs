@@ -38,16 +38,14 @@ const servers = new Worker(new URL('origins.mjs', import.meta.url), {
   workerData: { certificates: directory, socketPath },
 });
 const [origins] = await once(servers, 'message');
-// From here on only requests keep this process alive.
-servers.unref();
-
 // Node has no server of HTTP/3 either.
 const http3 = spawn(executable('dodici-bench-h3'), ['--tls', directory], {
   stdio: ['pipe', 'pipe', 'inherit'],
 });
-process.on('exit', () => http3.kill());
 const [line] = await once(createInterface({ input: http3.stdout }), 'line');
 const HTTP3_ORIGIN = `https://127.0.0.1:${JSON.parse(line).port}`;
+// From here on only requests keep this process alive.
+for (const helper of [servers, http3, http3.stdout]) helper.unref();
 
 /** An origin that exists only as a unix socket; the pool for it is configured below. */
 const UNIX_ORIGIN = 'http://unix.demo.test';
@@ -249,6 +247,7 @@ await step('close()', async () => {
   return `${seen.connect} connects, ${seen.disconnect} disconnects`;
 });
 await servers.terminate();
+http3.stdin.end();
 
 if (Number(options.seconds) > 0) await compareWithUndici(Number(options.seconds));
 console.log(`\nDone in ${((performance.now() - started) / 1e3).toFixed(1)} s.`);

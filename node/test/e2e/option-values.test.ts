@@ -61,8 +61,11 @@ const REASONS: Record<string, string> = {
 
 /** Options that undici does not have. */
 const OWN = [
+  'allowH3',
   'decompress',
   'dns',
+  'h3',
+  'h3EarlyData',
   'maxIdleConnections',
   'minBodyRate',
   'timings',

@@ -223,7 +223,7 @@ for (const [name, classes] of [
       expect(connections.length).toBe(2);
     });
 
-    it('fails the oldest request with the connection, emits disconnect, then sends the others', async () => {
+    it('fails the oldest request with the connection, emits disconnect, and sends the others', async () => {
       const order: string[] = [];
       const connections = await serve((socket, targets, index) => {
         if (index > 0) {
@@ -239,8 +239,12 @@ for (const [name, classes] of [
       const others = Promise.all([text('/1'), text('/2')]);
       await failing;
       expect(await others).toEqual(['/1', '/2']);
-      expect(order.slice(0, 2).sort()).toEqual(['disconnect', 'failed UND_ERR_SOCKET']);
-      expect(order.slice(2)).toEqual(['sent /1', 'sent /2']);
+      // The server is in this process, and may see the others before the events are delivered.
+      const [events, sent] = [false, true].map((isSent) =>
+        order.filter((what) => what.startsWith('sent') === isSent),
+      );
+      expect(events!.sort()).toEqual(['disconnect', 'failed UND_ERR_SOCKET']);
+      expect(sent).toEqual(['sent /1', 'sent /2']);
       expect(connections.length).toBe(2);
     });
 

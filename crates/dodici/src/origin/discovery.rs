@@ -121,11 +121,13 @@ pub(super) async fn open(
                         }
                         return Ok(connected);
                     }
-                    Err(error) => return match quic.await {
-                        Ok((quic, info)) => Ok((Link::Quic(quic), info)),
-                        // TCP's is the one that users know.
-                        Err(_) => Err(error),
-                    },
+                    // TCP's error is the one that users know.
+                    Err(error) => {
+                        let late = quic.await;
+                        discovery.judge(&alternative, begun, late.as_ref().map(drop));
+                        let (quic, info) = late.map_err(|_| error)?;
+                        return Ok((Link::Quic(quic), info));
+                    }
                 },
             }
         }

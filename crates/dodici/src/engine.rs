@@ -51,8 +51,15 @@ pub struct Engine {
     /// Shared by the connections of all its pools.
     limit: Option<ConnectionLimit>,
     /// Known to all its pools.
-    alternatives: Arc<Mutex<Alternatives>>,
+    alternatives: AltSvcCache,
 }
+
+/// What is known of where origins are served over HTTP/3 (RFC 7838): at most 1,000 of them, until
+/// what they said expires.
+///
+/// Cheap to clone; clones share it. Each engine begins with one of its own.
+#[derive(Clone, Debug, Default)]
+pub struct AltSvcCache(Arc<Mutex<Alternatives>>);
 
 impl Engine {
     /// An engine whose tasks run on the runtime behind this handle. The runtime needs its I/O and
@@ -63,7 +70,7 @@ impl Engine {
             runtime,
             space: Space::new(),
             limit: None,
-            alternatives: Arc::default(),
+            alternatives: AltSvcCache::default(),
         }
     }
 
@@ -75,7 +82,7 @@ impl Engine {
             runtime,
             space: Arc::clone(&self.space),
             limit: self.limit.clone(),
-            alternatives: Arc::clone(&self.alternatives),
+            alternatives: self.alternatives.clone(),
         }
     }
 
@@ -83,6 +90,13 @@ impl Engine {
     #[must_use]
     pub fn under(mut self, limit: ConnectionLimit) -> Self {
         self.limit = Some(limit);
+        self
+    }
+
+    /// The same engine, whose pools share what this cache knows, and not what others do.
+    #[must_use]
+    pub fn with_alternatives(mut self, known: AltSvcCache) -> Self {
+        self.alternatives = known;
         self
     }
 
@@ -121,7 +135,7 @@ impl Engine {
             self.runtime.clone(),
             Arc::clone(&self.space),
             self.limit.as_ref(),
-            &self.alternatives,
+            &self.alternatives.0,
         ))
     }
 }

@@ -62,7 +62,7 @@ pub use dodici_pool::{
     SizeLimit, SocketInfo, SocksResolve, SystemDetail, TlsConfig, TlsInfo, TlsVersion,
     UnexpectedContinue, Version, piece_cost,
 };
-pub use engine::{Engine, check_config};
+pub use engine::{AltSvcCache, Engine, check_config};
 pub use origin::{ConnectionLimit, Pool, RequestHandle};
 pub use sink::{EventSink, ExchangeInfo, NoEvents, Sink};
 pub use tuning::READ_SLACK;

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::time::Instant;
 
-use dodici::{ConnectionLimit, DefaultRoots, Roots};
+use dodici::{AltSvcCache, ConnectionLimit, DefaultRoots, Roots};
 use dodici_pool::{Error, ErrorKind, Phase};
 use dodici_wire::completion::Epoch;
 use dodici_wire::schema::Counter;
@@ -42,6 +42,8 @@ pub(crate) struct Environment {
     roots: Mutex<DefaultRoots>,
     /// Limits that pools share, by the numbers that JavaScript gives them.
     limits: Mutex<HashMap<u32, ConnectionLimit>>,
+    /// What its pools have heard of HTTP/3: those of another environment may trust other servers.
+    pub(crate) alternatives: AltSvcCache,
     /// Whether large chunks may become Buffers without a copy on the JavaScript thread.
     pub(crate) external_buffers: bool,
     /// Memory of large flushes.
@@ -74,6 +76,7 @@ impl Environment {
             gone: AtomicBool::new(false),
             roots: Mutex::new(no_roots()),
             limits: Mutex::default(),
+            alternatives: AltSvcCache::default(),
             external_buffers: buffers::external_allowed(cx),
             pages: Pages::default(),
             counters: Counters::default(),

@@ -136,13 +136,13 @@ fn create_pool(engine: &Engine, env: u32, id: u32, options: &[u8]) {
         .and_then(|options| {
             let hooks = hooks(env, id, &options);
             let events = Arc::new(PoolEvents::new(env, id));
-            let limit = options
-                .limit
-                .and_then(|(id, most)| with_env(env, |env| env.shared.limit(id, most)));
-            let engine = match limit {
-                Some(limit) => engine.clone().under(limit),
-                None => engine.clone(),
-            };
+            let mut engine = engine.clone();
+            if let Some(shared) = with_env(env, |env| Arc::clone(&env.shared)) {
+                engine = engine.with_alternatives(shared.alternatives.clone());
+                if let Some((id, most)) = options.limit {
+                    engine = engine.under(shared.limit(id, most));
+                }
+            }
             engine.open_pool_with(options.origin, options.config, hooks, events)
         });
     with_env(env, |env| {

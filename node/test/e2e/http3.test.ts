@@ -6,8 +6,9 @@ import { Readable } from 'node:stream';
 import { afterEach, describe, expect, it } from 'vitest';
 
 import { Agent, Client, type ConnectInfo, type DisconnectInfo, fetch, Pool } from '../../src/index';
+import { built, inChild } from '../support/child';
 import { hasHttp3Server, type Http3Origin, http3Origin } from '../support/http3';
-import { http2Origin, httpsOrigin, type Origin } from '../support/servers';
+import { ca, http2Origin, httpsOrigin, type Origin } from '../support/servers';
 import { Cleanup } from '../support/wire';
 
 const cleanup = new Cleanup();
@@ -132,6 +133,38 @@ describe.skipIf(!hasHttp3Server)('allowH3', () => {
     expect(info.reason).toBe('superseded');
     expect(await pool.connections()).toMatchObject([{ protocol: 'h3' }]);
     expect((await account()).connections).toBe(1);
+  });
+
+  it('is known to the thread that heard of it, and to no other', async () => {
+    const { port } = await serve();
+    const origin = await offering['HTTP/1.1']!(`h3=":${port}"`);
+    cleanup.add(() => origin.close());
+    const lengths = await inChild(
+      `const { Worker } = require('node:worker_threads');
+      const ask = async (pool) => (await (await pool.request(values.request)).body.bytes()).length;
+      const pool = new dodici.Pool(values.url, values.options);
+      while ((await ask(pool)) !== values.size);
+      const script =
+        'const { parentPort, workerData: { built, url, options, request } } = require("node:worker_threads");' +
+        'const pool = new (require(built).Pool)(url, options);' +
+        'pool.request(request).then(({ body }) => body.bytes()).then((bytes) => parentPort.postMessage(bytes.length));';
+      const worker = new Worker(script, { eval: true, workerData: values });
+      const first = await new Promise((resolve, reject) => worker.on('message', resolve).on('error', reject));
+      await worker.terminate();
+      const again = await ask(pool);
+      await pool.close();
+      return [first, again];`,
+      {
+        values: {
+          built,
+          url: origin.url,
+          options: { allowH3: true, connect: { ca: String(ca) } },
+          request: get,
+          size: SIZE,
+        },
+      },
+    );
+    expect(lengths).toEqual(['over tcp'.length, SIZE]);
   });
 
   it('is off by default', async () => {

@@ -3,7 +3,7 @@
 
 use std::process::Command;
 
-use dodici::{Http3Mode, Origin, OriginConfig, RootSource, Scheme, Version};
+use dodici::{CloseReason, Http3Mode, Origin, OriginConfig, RootSource, Scheme, Version};
 use dodici_testkit::{Authority, Client, H3Origin, ServerTls, Terminal, within};
 
 use crate::exercise::{Routes, Trailers, application, exercise, large};
@@ -47,10 +47,9 @@ async fn h3s_server_interoperates_over_http3() {
     origin.finish().await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn caddy_interoperates_over_http3() {
-    let authority = Authority::new("dodici test");
-    let directory = files("caddy", &authority, 0);
+/// Caddy, in front of hyper's server.
+async fn caddy(name: &str, authority: &Authority) -> Option<Server> {
+    let directory = files(name, authority, 0);
     let (port, behind) = (free_port().await, hyper_server().await);
     let root = directory.display();
     let configuration = format!(
@@ -66,13 +65,49 @@ async fn caddy_interoperates_over_http3() {
         "--adapter=caddyfile".to_owned(),
         format!("--config={root}/Caddyfile"),
     ];
+    start("caddy", directory, port, &arguments).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn caddy_interoperates_over_http3() {
+    let authority = Authority::new("dodici test");
     let routes = Routes {
         trailers: Trailers::Taken,
         ..application()
     };
-    if let Some(server) = start("caddy", directory.clone(), port, &arguments).await {
+    if let Some(server) = caddy("caddy", &authority).await {
         let client = answering(server.port, &authority).await;
         exercise("Caddy (HTTP/3)", Version::Http3, client, &routes).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn caddys_offer_is_accepted_from_http1_and_http2() {
+    let authority = Authority::new("dodici test");
+    let Some(server) = caddy("caddy-offer", &authority).await else {
+        return;
+    };
+    for (alpn, first) in [("http/1.1", Version::Http11), ("h2", Version::Http2)] {
+        let mut config = known(&authority);
+        config.http3.mode = Http3Mode::Discovered;
+        config.connect.tls.alpn = vec![alpn.into()];
+        let origin = Origin::new(Scheme::Https, "127.0.0.1", server.port);
+        let client = Client::to(origin, config);
+        let answered = async || {
+            let seen = within("response", client.get("/bytes/17").ended()).await;
+            assert_eq!(seen.body.len(), 17);
+            seen.head.unwrap().version
+        };
+        assert_eq!(answered().await, first);
+        // The trial runs beside requests.
+        while answered().await != Version::Http3 {}
+        for _ in 0..40 {
+            assert_eq!(answered().await, Version::Http3);
+        }
+        within("disconnect", client.disconnected(1)).await;
+        let reasons = client.reasons();
+        assert_eq!(reasons, [CloseReason::Superseded], "{alpn}");
+        client.shut_down().await;
     }
 }
 

@@ -15,7 +15,7 @@ use tokio::runtime::Handle;
 use crate::support::Trust;
 
 /// An origin on TCP that says in each response where else it is.
-async fn offering(leaf: &Leaf, alt_svc: &str) -> ScriptedPeer {
+pub(crate) async fn offering(leaf: &Leaf, alt_svc: &str) -> ScriptedPeer {
     let reply = format!("HTTP/1.1 200 OK\r\ncontent-length: 3\r\nalt-svc: {alt_svc}\r\n\r\ntcp");
     ScriptedPeer::tcp()
         .await
@@ -46,17 +46,17 @@ async fn pass(time: Duration) {
     tokio::time::resume();
 }
 
-fn at(port: u16) -> String {
+pub(crate) fn at(port: u16) -> String {
     format!("h3=\":{port}\"; ma=600")
 }
 
-fn discovering(trust: &Trust) -> OriginConfig {
+pub(crate) fn discovering(trust: &Trust) -> OriginConfig {
     let mut config = trust.config();
     config.http3.mode = Http3Mode::Discovered;
     config
 }
 
-fn client(engine: &Engine, port: u16, config: OriginConfig) -> Client {
+pub(crate) fn client(engine: &Engine, port: u16, config: OriginConfig) -> Client {
     let origin = Origin::new(Scheme::Https, "localhost", port);
     Client::of(engine, origin, config)
 }
@@ -68,7 +68,7 @@ async fn version(client: &Client) -> Version {
 }
 
 /// Sends requests, one after the other, until one is answered over HTTP/3. Returns how many were not.
-async fn until_http3(client: &Client) -> usize {
+pub(crate) async fn until_http3(client: &Client) -> usize {
     let mut before = 0;
     while version(client).await != Version::Http3 {
         before += 1;

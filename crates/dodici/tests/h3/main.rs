@@ -4,6 +4,7 @@
 mod byte_streams;
 mod discovery;
 mod early;
+mod firewall;
 mod pings;
 mod requests;
 mod support;

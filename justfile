@@ -79,8 +79,7 @@ rehearse *ARGS: build
 
 # What can be tried of a release without publishing: packages, rehearsal, Debian 11: --list, or --help
 [group('3 change it')]
-release-check *ARGS: build
-    @node scripts/setup.mjs rehearsal
+release-check *ARGS:
     @node scripts/release-check.mjs {{ ARGS }}
 
 # Compare the public names of dodici-reqwest with reqwest's

@@ -8,14 +8,20 @@ const { Agent, counters, request } = require('dodici');
 async function main() {
   const ca = readFileSync(join(__dirname, 'ca.pem'));
   const socketPath = join(__dirname, 'socket');
-  const origins = { 'http://socket.test': { connect: { socketPath } } };
+  const urls = JSON.parse(process.env.ORIGINS);
+  const origins = {
+    'http://socket.test': { connect: { socketPath } },
+    [new URL(urls['HTTP/3']).origin]: { h3: 'prior-knowledge' },
+  };
   const dispatcher = new Agent({ allowH2: true, connect: { ca }, origins });
-  for (const [name, origin] of Object.entries(JSON.parse(process.env.ORIGINS))) {
+  let protocol;
+  dispatcher.on('connect', (_origin, _targets, info) => (protocol = info?.protocol));
+  for (const [name, origin] of Object.entries(urls)) {
     const before = counters().submissions;
     const { statusCode, body } = await request(origin, { dispatcher });
     const text = await body.text();
     const by = counters().submissions > before ? 'by the engine' : 'by undici';
-    console.log(`${name}: ${statusCode} ${by} ${text}`);
+    console.log(`${name}: ${statusCode} ${by} over ${protocol} ${text}`);
   }
   const { glibcVersionRuntime } = process.report.getReport().header;
   const libc = glibcVersionRuntime ? `glibc ${glibcVersionRuntime}` : 'musl';

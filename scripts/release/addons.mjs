@@ -1,10 +1,10 @@
 // Addons of all Linux platforms, built with the tools of the release workflow; and whether the crates
 // compile for systems that are not here.
-import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 
 import { PLATFORMS } from '../platforms.mjs';
-import { fromPyPI, node, ROOT, run, skipWithout, WORK } from './run.mjs';
+import { fromPyPI, node, ROOT, run, Skipped, skipWithout, WORK } from './run.mjs';
 
 export const ADDONS = join(ROOT, 'target', 'addons');
 export const LINUX = PLATFORMS.filter(({ os }) => os === 'linux');
@@ -12,22 +12,46 @@ export const LINUX = PLATFORMS.filter(({ os }) => os === 'linux');
 const ZIG = ['cargo-zigbuild==0.24.0', 'ziglang==0.17.1'];
 /** The binutils of this machine only know its own processor. */
 const BINUTILS = { arm64: 'aarch64-linux-gnu', arm: 'arm-linux-gnueabihf' };
+/** The one whose size is measured. */
+const MEASURED = 'linux-x64-gnu';
+/** The others are compiled in half the time. */
+const QUICKLY = {
+  CARGO_PROFILE_RELEASE_LTO: 'off',
+  CARGO_PROFILE_RELEASE_CODEGEN_UNITS: '16',
+  CARGO_PROFILE_RELEASE_OPT_LEVEL: '1',
+};
 
-/** Builds the addon of a Linux platform. */
-export async function buildAddon({ name, cpu, target }) {
+/** Builds the addon of a Linux platform; unless `optimized`, of most not as well as it is released. */
+export async function buildAddon({ name, cpu, target }, optimized) {
+  const file = join(ADDONS, name, 'dodici.node');
+  rmSync(file, { force: true });
   const bin = await fromPyPI('zig', ZIG);
   await addTarget(target);
-  const env = { ...process.env, PATH: `${bin}${delimiter}${process.env.PATH}` };
+  const isQuick = !optimized && name !== MEASURED;
+  const env = { ...process.env, ...(isQuick ? QUICKLY : {}) };
+  env.PATH = `${bin}${delimiter}${process.env.PATH}`;
   if (cpu !== process.arch) {
     env.OBJCOPY = `${BINUTILS[cpu]}-objcopy`;
-    await run(env.OBJCOPY, ['--version'], { pipe: true }).catch(skipWithout(env.OBJCOPY));
+    const source = `Debian's package binutils-${BINUTILS[cpu]}`;
+    await run(env.OBJCOPY, ['--version'], { quiet: true }).catch(skipWithout(env.OBJCOPY, source));
   }
   await run(process.execPath, ['scripts/native.mjs', '--platform', name], { env });
+  const mega = (statSync(file).size / 1e6).toFixed(2);
+  return `${mega} MB${isQuick ? ', not optimized' : ''}`;
 }
 
 /** Checks which glibc an addon needs. */
-export function checkGlibc({ name }) {
-  return node('scripts/check-glibc.mjs', join(ADDONS, name, 'dodici.node'));
+export async function checkGlibc({ name }) {
+  const file = addonOf(name);
+  const output = await node('scripts/check-glibc.mjs', file);
+  return /needs (glibc .*)/.exec(output)[1];
+}
+
+/** The addon that was built for a platform. */
+export function addonOf(name) {
+  const file = join(ADDONS, name, 'dodici.node');
+  if (!existsSync(file)) throw new Skipped(`needs the step "addon: ${name}"`);
+  return file;
 }
 
 /**
@@ -62,11 +86,12 @@ if [ "$compile" ] && [ "$output" ]; then : >"$output"; else exec cc "$@"; fi`,
   };
   const crates = ['dodici', 'dodici-native', 'dodici-reqwest'].flatMap((crate) => ['-p', crate]);
   await run('cargo', ['check', '--locked', '--target', target, ...crates], { env });
+  return 'without C code and linking';
 }
 
 async function addTarget(target) {
-  const needed = `Rust's standard library for ${target}`;
-  await run('rustup', ['target', 'add', target]).catch(skipWithout(needed));
+  const library = `Rust's standard library for ${target}`;
+  await run('rustup', ['target', 'add', target]).catch(skipWithout(library, 'rustup'));
 }
 
 function script(path, text) {

@@ -50,6 +50,6 @@ export async function checkMinimalVersions() {
 
 async function publishedCrates() {
   const metadata = ['metadata', '--locked', '--no-deps', '--format-version', '1'];
-  const { packages } = JSON.parse(await run('cargo', metadata, { pipe: true }));
+  const { packages } = JSON.parse(await run('cargo', metadata, { quiet: true }));
   return packages.filter(({ publish }) => publish === null);
 }

@@ -12,19 +12,22 @@ export const WORK = join(ROOT, 'target', 'release-check');
 /** A step cannot run here. */
 export class Skipped extends Error {}
 
-/** For `catch()`: the step is skipped, since a tool is missing. */
-export function skipWithout(tools) {
+/** For `catch()`: the step is skipped, since a tool is missing, which comes from `source`. */
+export function skipWithout(tool, source) {
   return (error) => {
-    throw new Skipped(`without ${tools}: ${error.message}`);
+    throw new Skipped(`needs ${tool}, from ${source}: ${error.message}`);
   };
 }
 
-/** Runs a program, whose output is shown; with `pipe`, its standard output is returned instead. */
-export async function run(program, args, { pipe = false, ...more } = {}) {
-  const stdio = ['ignore', pipe ? 'pipe' : 'inherit', 'inherit'];
+/** Runs a program and returns its standard output, which is also shown unless it is to be `quiet`. */
+export async function run(program, args, { quiet = false, ...more } = {}) {
+  const stdio = ['ignore', 'pipe', 'inherit'];
   const child = spawn(program, args, { cwd: ROOT, stdio, ...more });
   let output = '';
-  child.stdout?.setEncoding('utf8').on('data', (text) => (output += text));
+  child.stdout.setEncoding('utf8').on('data', (text) => {
+    output += text;
+    if (!quiet) process.stdout.write(text);
+  });
   const [code, signal] = await once(child, 'close');
   if (code === 0) return output;
   throw new Error(`${program} ${args.join(' ')}: ${signal ?? `code ${code}`}`);
@@ -40,9 +43,11 @@ export async function fromPyPI(name, packages) {
   const environment = join(WORK, name);
   const bin = join(environment, 'bin');
   if (existsSync(join(environment, 'complete'))) return bin;
-  await run('python3', ['-m', 'venv', environment]).catch(skipWithout('python3 with venv'));
+  await run('python3', ['-m', 'venv', environment]).catch(
+    skipWithout('venv', "Debian's package python3-venv"),
+  );
   await run(join(bin, 'pip'), ['install', '--quiet', ...packages]).catch(
-    skipWithout(packages.join(', ')),
+    skipWithout(packages.join(' and '), 'PyPI'),
   );
   mkdirSync(join(environment, 'complete'));
   return bin;

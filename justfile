@@ -152,6 +152,11 @@ bench-busy *ARGS: build-bench
 bench-closing *ARGS: build-bench
     @node bench/run.mjs closing {{ ARGS }}
 
+# From 10 to 10,000 connections, 1 to 10,000 origins, 0 to 64 MiB …, and what each costs: see --help
+[group('4 measure')]
+bench-scale *ARGS: build-bench
+    @node bench/scale.mjs {{ ARGS }}
+
 # Cold start only
 [group('4 measure')]
 bench-start *ARGS: build-bench

@@ -2,9 +2,11 @@
 //
 // bench/lib/compare.mjs and the demo start it as a separate process for each measurement, so
 // that no client inherits another's heap or compiled code. It knows clients through
-// lib/clients.mjs only. It prints one line of JSON.
-import { monitorEventLoopDelay, performance } from 'node:perf_hooks';
+// lib/clients.mjs only. It prints one line of JSON; as a worker of workers.mjs, it posts its result.
+import { once } from 'node:events';
 import { createRequire } from 'node:module';
+import { monitorEventLoopDelay, performance } from 'node:perf_hooks';
+import { parentPort } from 'node:worker_threads';
 import { APIS, KIND_NAMES, openClient } from './lib/clients.mjs';
 import { parseOptions, target } from './lib/target.mjs';
 import { threadCpuClock } from './lib/thread-cpu.mjs';
@@ -16,7 +18,8 @@ const HELP = `Usage: node bench/load.mjs --module PATH --origin URL [options]
   --api API           ${APIS.join(', ')} (default dispatch)
   --concurrency N     requests in flight (default connections × pipelining)
   --seconds S         measured time (default 3)
-  --warmup S          time before that (default 1)
+  --warmup S          time before that, once as many requests as may be in flight, and one for each
+                      origin, have been answered (default 1)
   --requests N        measure this many requests instead, starting with the first
   --busy MS           keep the JavaScript thread busy this long in every TURN
   --turn MS           length of a turn (default 25)
@@ -58,6 +61,9 @@ let bytes = 0;
 let samples = 0;
 let failure;
 let allDone;
+/** Called when every connection must be open: after so many answers. */
+let opened;
+const opening = Math.max(concurrency, aim.origins.length);
 const latencies = new Float64Array(SAMPLES);
 
 /**
@@ -76,7 +82,7 @@ function lane(then) {
       running = false;
     }
     if (sentAt !== 0) latencies[samples++ % SAMPLES] = performance.now() - sentAt;
-    completed++;
+    if (++completed === opening || failure) opened?.();
     bytes += received;
     inFlight--;
     if (running && started < limit) then(next);
@@ -129,9 +135,15 @@ function snapshot() {
 const delay = monitorEventLoopDelay({ resolution: 5 });
 let before;
 if (limit === Infinity) {
-  if (options.burst === undefined) for (let i = 0; i < concurrency; i++) lane(again)();
-  else turns();
+  if (options.burst === undefined) {
+    const open = new Promise((resolve) => (opened = resolve));
+    for (let i = 0; i < concurrency; i++) lane(again)();
+    await open;
+  } else {
+    turns();
+  }
   await sleep(Number(options.warmup));
+  await others('warm');
   delay.enable();
   samples = 0;
   before = snapshot();
@@ -146,6 +158,7 @@ if (limit === Infinity) {
 const after = snapshot();
 delay.disable();
 const rss = process.memoryUsage.rss();
+await others('measured');
 
 running = false;
 if (inFlight > 0) await new Promise((resolve) => (allDone = resolve));
@@ -188,12 +201,23 @@ if (before.counters) {
   result.completionsPerDoorbell = grown('completions') / grown('doorbells');
   result.requestsPerSubmit = requests / grown('submitCalls');
 }
+if (parentPort !== null) {
+  parentPort.postMessage({ result, timed });
+  process.exit(0);
+}
 // Some clients keep the process alive with connections that cannot be closed.
 process.stdout.write(`${JSON.stringify(result)}\n`, () => process.exit(0));
 
 /** @param {Float64Array} sorted @param {number} share */
 function percentile(sorted, share) {
   return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? 0;
+}
+
+/** Of several workers, each waits here until all are there. @param {string} where */
+async function others(where) {
+  if (parentPort === null) return;
+  parentPort.postMessage(where);
+  await once(parentPort, 'message');
 }
 
 /** @param {number} seconds */

@@ -90,6 +90,69 @@ function peersChart(report, row) {
   };
 }
 
+/** Columns of the plot of growth. */
+const GROWTH = [
+  ['throughput', 'requests/s'],
+  ['cost', 'process, µs per request'],
+  ['jsCpu', 'JS thread, µs per request'],
+  ['p99', 'p99, ms'],
+  ['loopDelay', 'event-loop delay, ms'],
+  ['rss', 'memory, MB'],
+];
+
+/**
+ * What costs become over each range of `just bench-scale`: a row for each range, a column for each figure.
+ *
+ * @param {object} report
+ * @returns {Promise<string>} an SVG
+ */
+export function growthPlot(report) {
+  const rows = report.ranges.map(({ title, what, points }) => {
+    const values = points.flatMap(({ at, bytes, clients }) =>
+      Object.entries(clients).map(([client, { nanosecondsPerByte, ...figures }]) => {
+        return {
+          at,
+          client,
+          ...figures,
+          cost: bytes === undefined ? figures.processCpu : nanosecondsPerByte,
+        };
+      }),
+    );
+    const perByte = points.some(({ bytes }) => bytes !== undefined);
+    return {
+      title: { text: title, anchor: 'start', fontSize: 12 },
+      data: { values },
+      hconcat: GROWTH.map(([field, name]) => ({
+        width: 150,
+        height: 110,
+        mark: { type: 'line', point: true },
+        encoding: {
+          x: {
+            field: 'at',
+            type: 'quantitative',
+            scale: { type: 'symlog' },
+            title: what,
+            axis: { ...ticks, format: '~s' },
+          },
+          y: {
+            field,
+            type: 'quantitative',
+            scale: perByte ? { type: 'log' } : { zero: true },
+            title: field === 'cost' && perByte ? 'process, ns per byte' : name,
+            axis: { ...ticks, format: '~s' },
+          },
+          color: {
+            field: 'client',
+            scale: { domain: ['dodici', 'undici'], range: [OURS, OTHERS] },
+            title: null,
+          },
+        },
+      })),
+    };
+  });
+  return svg({ ...frame(report, 'More of everything'), vconcat: rows });
+}
+
 const ticks = { grid: false, tickCount: 4 };
 
 function frame(report, title) {

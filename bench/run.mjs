@@ -3,13 +3,13 @@
 // is a separate process (load.mjs, start.mjs, idle.mjs).
 //
 // Writes bench/results/<group, or bench>.json, and plots next to it.
-import { execFileSync, spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
-import { arch, cpus, platform } from 'node:os';
+import { spawnSync } from 'node:child_process';
+import { existsSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { estimate, measureLoad, targetTable } from './lib/driver.mjs';
 import { benchNode, ours, RESULTS, ROOT } from './lib/paths.mjs';
-import { OURS, versions } from './lib/peers.mjs';
+import { OURS } from './lib/peers.mjs';
+import { begun, saved } from './lib/report.mjs';
 import { GROUPS, LOADS } from './loads.mjs';
 import { plots } from './plot.mjs';
 import { commandLine } from '../scripts/command-line.mjs';
@@ -76,22 +76,12 @@ for (const file of [options.ours, options.node]) {
 }
 
 const began = performance.now();
-const report = {
-  taken: new Date().toISOString(),
-  machine: `${cpus().length} × ${cpus()[0].model.trim()}, ${platform()} ${arch()}`,
-  node: execFileSync(options.node, ['--version'], { encoding: 'utf8' }).trim(),
-  versions: versions(),
-  rounds: how.rounds,
-  seconds: how.seconds,
-  rows: [],
-  leftOut: [],
-};
+const report = { ...begun(how), rows: [], leftOut: [] };
 const total = loads.reduce((sum, load) => sum + estimate(load, how), 0);
 console.log(
   `${loads.length} loads on Node ${report.node}, ${report.machine}; undici ${report.versions.undici}; about ${Math.ceil(total / 60)} min`,
 );
 const name = options.out ?? (positionals.join('-') || (options.only ? 'some' : 'bench'));
-mkdirSync(RESULTS, { recursive: true });
 for (const [index, load] of loads.entries()) {
   const minutes = ((performance.now() - began) / 60e3).toFixed(1);
   console.log(`\n[${index + 1}/${loads.length}, ${minutes} min] ${load.id}: ${load.title}`);
@@ -109,7 +99,7 @@ for (const [index, load] of loads.entries()) {
     process.exitCode = 1;
   }
   // After each load, so that an interrupted run is not lost.
-  writeFileSync(join(RESULTS, `${name}.json`), `${JSON.stringify(report, undefined, 2)}\n`);
+  saved(name, report);
 }
 
 const verdicts = report.rows.flatMap((row) => row.verdicts);

@@ -18,6 +18,7 @@ import { pathToFileURL } from 'node:url';
  * @property {boolean} http2
  * @property {boolean} http3 whether to speak HTTP/3 from the first request on
  * @property {number} streams
+ * @property {number} [ioThreads] of an Agent of ours
  * @property {number} [body] bytes of a POST's body
  * @property {boolean} [streamed] whether that body is a stream, in slices of SLICE
  * @property {boolean} [stamp] whether to send the server the time of each dispatch
@@ -46,8 +47,11 @@ const KINDS = {
     const [origin] = target.origins;
     return overDispatcher(module, new module.Pool(origin, poolOptions(target)), target, api);
   },
-  agent: (module, target, api) =>
-    overDispatcher(module, new module.Agent(poolOptions(target)), target, api),
+  agent: (module, target, api) => {
+    const { ioThreads } = target;
+    const options = { ...poolOptions(target), ...(ioThreads && { ioThreads }) };
+    return overDispatcher(module, new module.Agent(options), target, api);
+  },
   node: (_module, target) => (target.http2 ? nodeHttp2(target) : nodeHttp(target)),
   // With the options of Bun's fetch, which Node's ignores.
   fetch: (_module, target) =>

@@ -60,13 +60,15 @@ export async function measure(options) {
  * @param {string} [options.program] of bench/
  * @param {Record<string, string>} [options.env] beside what is inherited
  * @param {string[]} options.args
+ * @param {() => Promise<import('./origins.mjs').Origin>} [options.origin] started anew for each
+ *   measurement; what a client counts is compared with what it has served
  * @param {(client: string, round: number, figures: Figures) => unknown} options.onRound
  *   waited for, and may add figures
  * @param {(client: string, error: Error) => void} [options.onFailure] a client that it does not
  *   throw for is left out from there on
  * @returns {Promise<Record<string, { median: Figures, rounds: Figures[] }>>}
  */
-export async function alternate({ clients, rounds, onRound, onFailure, ...how }) {
+export async function alternate({ clients, rounds, onRound, onFailure, origin, ...how }) {
   const results = new Map(clients.map(({ name }) => [name, []]));
   for (let round = 0; round < rounds; round++) {
     const order = round % 2 === 0 ? clients : clients.toReversed();
@@ -75,7 +77,7 @@ export async function alternate({ clients, rounds, onRound, onFailure, ...how })
       try {
         const other = runtime && { node: runtime, nodeArgs: runtimeArgs };
         const all = { ...how, ...other, module, kind, args: [...how.args, ...args] };
-        const figures = await measure(all);
+        const figures = await (origin ? measureAnew(origin, all) : measure(all));
         await onRound(name, round, figures);
         results.get(name).push(figures);
       } catch (error) {
@@ -88,6 +90,32 @@ export async function alternate({ clients, rounds, onRound, onFailure, ...how })
   return Object.fromEntries(
     Array.from(results, ([name, all]) => [name, { median: medians(all), rounds: all }]),
   );
+}
+
+/** A measurement with a server of its own. */
+async function measureAnew(origin, { args, ...how }) {
+  const server = await origin();
+  let served;
+  let figures;
+  try {
+    figures = await measure({ ...how, env: server.env, args: [...server.args, ...args] });
+  } finally {
+    served = await server.stop();
+  }
+  honest(figures.total, served);
+  return figures;
+}
+
+/**
+ * Throws if a server counted other requests than its clients: it counts what arrived on the wire, so
+ * a client cannot invent responses.
+ *
+ * @param {number} counted
+ * @param {import('./origins.mjs').Account | undefined} served
+ */
+export function honest(counted, served) {
+  if (served === undefined || served.requests === counted) return;
+  throw new Error(`the clients counted ${counted} answers, the server ${served.requests} requests`);
 }
 
 /** Median of each numeric figure over the rounds. @param {Figures[]} rounds */

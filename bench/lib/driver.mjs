@@ -1,6 +1,6 @@
 // Runs loads: servers, rounds, tables, verdicts, report. run.mjs calls it with what was
 // requested; it knows clients as modules and servers as origins only.
-import { alternate, table } from './compare.mjs';
+import { alternate, honest, table } from './compare.mjs';
 import { FIGURES, format, judge, USUAL } from './figures.mjs';
 import { BOTH, compared, OURS, THEIRS } from './peers.mjs';
 import { EVERYWHERE } from '../loads.mjs';
@@ -96,13 +96,7 @@ export async function measureLoad(load, how) {
   } finally {
     process.stdout.write('\n');
     const served = await origin.stop();
-    // The server counts what arrived on the wire, so a client cannot invent responses.
-    const honest = served === undefined || served.requests === sent;
-    if (results !== undefined && Object.keys(failed).length === 0 && !honest) {
-      throw new Error(
-        `the clients counted ${sent} answers, the server ${served.requests} requests`,
-      );
-    }
+    if (results !== undefined && Object.keys(failed).length === 0) honest(sent, served);
   }
   const [theirs, mine] = pair(names).map((name) => results[name].median);
   const figures = load.figures ?? USUAL;

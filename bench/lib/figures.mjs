@@ -9,6 +9,7 @@ export const FIGURES = {
   megabytesPerSecond: { heading: 'MB/s', digits: 0, more: true },
   jsCpu: { heading: 'JS thread µs', digits: 2 },
   processCpu: { heading: 'process µs', digits: 2 },
+  nanosecondsPerByte: { heading: 'process ns/byte', digits: 3 },
   p50: { heading: 'p50 ms', digits: 3 },
   p95: { heading: 'p95 ms', digits: 3 },
   p99: { heading: 'p99 ms', digits: 3 },

@@ -16,6 +16,7 @@ const OPTIONS = {
   http2: { type: 'boolean', default: false },
   http3: { type: 'boolean', default: false },
   streams: { type: 'string', default: '100' },
+  'io-threads': { type: 'string' },
   socket: { type: 'string' },
   ca: { type: 'string' },
   help: { type: 'boolean', short: 'h', default: false },
@@ -32,6 +33,7 @@ const HELP = `
   --http2             let TLS negotiate HTTP/2
   --http3             speak HTTP/3, with prior knowledge
   --streams N         concurrent requests on one HTTP/2 or HTTP/3 connection (default 100)
+  --io-threads N      of an Agent of ours
   --socket PATH       Unix socket
   --ca FILE           certificate authority, PEM
 `;
@@ -68,6 +70,7 @@ export function target(options) {
     http2: options.http2,
     http3: options.http3,
     streams: Number(options.streams),
+    ioThreads: options['io-threads'] && Number(options['io-threads']),
     body: options.body === undefined ? undefined : Number(options.body),
     streamed: options.streamed,
     stamp: options.stamp,

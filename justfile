@@ -147,6 +147,11 @@ bench-origins *ARGS: build-bench
 bench-busy *ARGS: build-bench
     @node bench/run.mjs busy {{ ARGS }}
 
+# Programs only: a gateway, a renderer of pages, a relay of uploads, a crawler
+[group('4 measure')]
+bench-work *ARGS: build-bench
+    @node bench/run.mjs work {{ ARGS }}
+
 # Closing 5,000 connections only
 [group('4 measure')]
 bench-closing *ARGS: build-bench

@@ -14,6 +14,7 @@ const HELP = `Usage: node bench/fetch.mjs --kind KIND --origin URL --path PATH [
   --kind KIND      fetch (the module's), request (the module's), global, axios, ky
   --module PATH    the client's module
   --read HOW       json, text, arrayBuffer, stream, post (JSON both ways) (default json)
+  --origin URL     several are used in rotation
   --concurrency N  calls in flight (default 50)
   --seconds S      measured time (default 3)
   --warmup S       time before that (default 1)
@@ -28,7 +29,7 @@ const { values: options } = parseArgs({
   options: {
     kind: { type: 'string', default: 'fetch' },
     module: { type: 'string' },
-    origin: { type: 'string' },
+    origin: { type: 'string', multiple: true },
     path: { type: 'string', default: '/' },
     read: { type: 'string', default: 'json' },
     concurrency: { type: 'string', default: '50' },
@@ -53,7 +54,10 @@ const SAMPLES = 1 << 18;
 const POSTED = { id: 7, name: 'posted', tags: ['a', 'b'] };
 const JSON_TYPE = { 'content-type': 'application/json' };
 
-const url = options.origin + options.path;
+const urls = options.origin.map((origin) => origin + options.path);
+let turns = 0;
+/** The next one. */
+const url = () => urls[turns++ % urls.length];
 const concurrency = Number(options.concurrency);
 const rate = options.rate === undefined ? Infinity : Number(options.rate);
 const ca = options.ca && readFileSync(options.ca, 'utf8');
@@ -76,13 +80,14 @@ async function open() {
     const responseType = types[read] ?? 'json';
     const config = { httpAgent, responseType, proxy: false };
     return {
-      call: () => (read === 'post' ? axios.post(url, POSTED, config) : axios.get(url, config)),
+      call: () => (read === 'post' ? axios.post(url(), POSTED, config) : axios.get(url(), config)),
     };
   }
   if (kind === 'ky') {
     const ky = loaded.default.create({ retry: 0 });
     return {
-      call: read === 'post' ? () => ky.post(url, { json: POSTED }).json() : () => ky(url)[read](),
+      call:
+        read === 'post' ? () => ky.post(url(), { json: POSTED }).json() : () => ky(url())[read](),
     };
   }
   const connect = ca && { ca, servername: 'localhost' };
@@ -101,9 +106,11 @@ async function open() {
     return {
       call: async () => {
         if (read === 'post') {
-          return (await module.request(url, { ...post, body: JSON.stringify(POSTED) })).body.json();
+          return (
+            await module.request(url(), { ...post, body: JSON.stringify(POSTED) })
+          ).body.json();
         }
-        const { body } = await module.request(url, request);
+        const { body } = await module.request(url(), request);
         return read === 'stream' ? drain(body) : body[read]();
       },
       counters: module.counters,
@@ -114,16 +121,16 @@ async function open() {
 
 function overFetch(fetch, init) {
   const { read } = options;
-  const stream = (from) => async () => drain((await fetch(from, init)).body);
-  const beside = stream(options.origin + options.beside);
+  const stream = (from) => async () => drain((await fetch(from(), init)).body);
+  const beside = stream(() => options.origin[0] + options.beside);
   if (read === 'stream') return { call: stream(url), beside };
   if (read === 'post') {
     const post = { ...init, method: 'POST', headers: JSON_TYPE };
-    const call = async () => (await fetch(url, { ...post, body: JSON.stringify(POSTED) })).json();
+    const call = async () => (await fetch(url(), { ...post, body: JSON.stringify(POSTED) })).json();
     return { call, beside };
   }
   const call = async () => {
-    const response = await fetch(url, init);
+    const response = await fetch(url(), init);
     if (!response.ok) throw new Error(`status ${response.status}`);
     return response[read]();
   };

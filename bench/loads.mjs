@@ -136,6 +136,19 @@ const overTls = { server: { tls: true } };
 const overH2 = { server: { tls: true, http2: true } };
 const withLarge = { server: { large: true } };
 
+/** A program that serves others, and calls servers itself. */
+const work = (id, title, origin, args, targets, more = {}) => ({
+  group: 'work',
+  id,
+  title,
+  origin,
+  program: 'work.mjs',
+  args: ['--work', id, ...args],
+  figures: ['throughput', 'jsCpu', 'processCpu', 'p50', 'p99', 'loopDelay', 'rss'],
+  targets,
+  ...more,
+});
+
 const COLD = ['import', 'firstRequest', 'firstByte', 'firstCpu', 'rss'];
 
 /** @type {Load[]} */
@@ -327,6 +340,41 @@ export const LOADS = [
     args: [...FIFTY, '--stamp', '--busy', '20', '--turn', '25', '--burst', '100', ...size(SMALL)],
     figures: ['throughput', 'waitP50', 'waitP99', 'p50', 'p99', 'processCpu', 'rss'],
     targets: [atMost('waitP99', 0.5)],
+  },
+  work(
+    'gateway',
+    'Gateway: Fastify with reply-from, 1 KiB',
+    plain(KIB),
+    [],
+    [...pace(1.4, 0.6), atMost('p99', 0.7)],
+  ),
+  work(
+    'renderer',
+    'Server-side renderer: 20 fetches of JSON a page',
+    () => nginxFetch({ path: '/1k' }),
+    [],
+    pace(2, 0.2),
+    { available: hasNginx, server: 'nginx' },
+  ),
+  work(
+    'relay',
+    'Upload relay: POST of 1 MiB piped to another origin',
+    plain(SMALL),
+    ['--body', String(KIB * KIB), '--visitors', '20'],
+    pace(1.2, 1),
+  ),
+  {
+    group: 'work',
+    id: 'crawler',
+    title: 'Crawler: 1,000 origins in turn, a redirect each, 20 KiB with gzip',
+    origin: () => nginxFetch({ path: '/moved', origins: 1000 }),
+    available: hasNginx,
+    server: 'nginx',
+    program: 'fetch.mjs',
+    args: ['--read', 'text', '--concurrency', '200'],
+    clients: BOTH_FETCHES,
+    figures: FETCH_FIGURES,
+    targets: pace(5, 0.12),
   },
   {
     group: 'closing',

@@ -133,27 +133,38 @@ function folder(tls) {
  * @param {object} options
  * @param {[string, ...string[]]} options.command
  * @param {string} options.directory
- * @param {number} options.port
+ * @param {number} [options.port]
+ * @param {number[]} [options.ports]
  * @param {string} options.path of the requests
  * @param {boolean} [options.tls]
  * @param {boolean} [options.http2] whether clients are told to use HTTP/2
  * @param {import('./far.mjs').Place} [options.at] where it runs
  * @returns {Promise<Origin>}
  */
-async function started({ command, directory, port, path, tls = true, http2 = false, at = HERE }) {
+async function started({
+  command,
+  directory,
+  path,
+  tls = true,
+  http2 = false,
+  at = HERE,
+  ...where
+}) {
+  const { port, ports = [port] } = where;
   const [name, ...given] = [...at.enter, ...command];
   const child = spawn(name, given, { stdio: ['ignore', 'ignore', 'inherit'] });
   const ended = once(child, 'exit');
   await Promise.race([
-    listening(port, at),
+    listening(ports.at(-1), at),
     ended.then(([code]) => {
       throw new Error(`${name} ended with code ${code}; see ${directory}`);
     }),
   ]);
   const ca = tls ? join(directory, 'ca.pem') : undefined;
-  const args = ['--origin', `${tls ? 'https' : 'http'}://${at.address}:${port}`, '--path', path];
+  const scheme = tls ? 'https' : 'http';
+  const origins = ports.flatMap((one) => ['--origin', `${scheme}://${at.address}:${one}`]);
   return {
-    args: [...args, ...(tls ? ['--ca', ca] : []), ...(http2 ? ['--http2'] : [])],
+    args: [...origins, '--path', path, ...(tls ? ['--ca', ca] : []), ...(http2 ? ['--http2'] : [])],
     env: trusting(ca),
     async stop() {
       child.kill('SIGTERM');
@@ -189,16 +200,18 @@ export async function nginxTls({ bytes }) {
  * @param {boolean} [options.tls]
  * @param {boolean} [options.http2]
  * @param {string[]} [options.locations]
+ * @param {number} [options.origins]
  */
-async function nginx({ directory, path, type, tls = true, http2 = false, locations = [] }) {
-  const port = await freePort();
-  const config = nginxConfig({ directory, port, type, tls, http2, locations });
+async function nginx({ directory, path, type, tls = true, http2 = false, ...more }) {
+  const { locations = [], origins = 1 } = more;
+  const ports = await freePorts(origins);
+  const config = nginxConfig({ directory, ports, type, tls, http2, locations });
   writeFileSync(join(directory, 'nginx.conf'), config);
   const command = ['nginx', '-p', directory, '-c', 'nginx.conf', '-e', 'error.log'];
-  return started({ command, directory, port, path, tls, http2 });
+  return started({ command, directory, ports, path, tls, http2 });
 }
 
-function nginxConfig({ directory, port, type, tls, http2, locations }) {
+function nginxConfig({ directory, ports, type, tls, http2, locations }) {
   const user = process.getuid?.() === 0 ? 'user root;\n' : '';
   const protocol = `${tls ? ' ssl' : ''}${http2 ? ' http2' : ''}`;
   const certificate = [
@@ -209,7 +222,7 @@ function nginxConfig({ directory, port, type, tls, http2, locations }) {
   return `${user}daemon off;
 worker_processes 1;
 pid ${directory}/nginx.pid;
-events { worker_connections 1024; multi_accept on; }
+events { worker_connections ${1024 + 4 * ports.length}; multi_accept on; }
 http {
   access_log off;
   default_type ${type};
@@ -226,7 +239,7 @@ http {
   uwsgi_temp_path ${directory}/uwsgi;
   scgi_temp_path ${directory}/scgi;
   server {
-    listen 127.0.0.1:${port}${protocol};
+    ${ports.map((port) => `listen 127.0.0.1:${port}${protocol};`).join('\n    ')}
     server_name localhost;
     root ${directory}/www;
     ${[...(tls ? certificate : []), ...locations].join('\n    ')}
@@ -286,12 +299,17 @@ export async function h3Server({ bytes, at = HERE }) {
 
 /** A TCP port that was free a moment ago. */
 async function freePort() {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address();
-  server.close();
-  await once(server, 'close');
+  const [port] = await freePorts(1);
   return port;
+}
+
+/** Several of them. @param {number} count */
+async function freePorts(count) {
+  const servers = Array.from({ length: count }, () => createServer().listen(0, '127.0.0.1'));
+  await Promise.all(servers.map((server) => once(server, 'listening')));
+  const ports = servers.map((server) => server.address().port);
+  await Promise.all(servers.map((server) => once(server.close(), 'close')));
+  return ports;
 }
 
 /**
@@ -330,30 +348,31 @@ function listensIn({ enter: [name, ...given] }, port) {
 /** Size of the large responses of `nginxFetch`. */
 const MIB = 1 << 20;
 
-/** About this many bytes of JSON like an API's: 200 rows. */
-function rows() {
+/** JSON like an API's, about 100 bytes a row. @param {number} count */
+function rows(count) {
   const row = (id) => ({
     ...{ id, name: `User ${id}`, email: `user${id}@example.com`, tags: ['a', 'b', 'c'] },
     ...{ active: id % 2 === 0, score: id * 1.5 },
   });
-  return JSON.stringify(Array.from({ length: 200 }, (_, id) => row(id)));
+  return JSON.stringify(Array.from({ length: count }, (_, id) => row(id)));
 }
 
 /**
- * nginx with the paths of the fetch loads: `/small`, `/20k`, `/20k-gzip`, `/20k-br`, `/64k`, `/1m`,
- * `/1m-gzip`, `/redirect/1`, ten hops from `/small`, and if `large`, `/100m` and `/100m-gzip`; in the
- * clear, or over TLS with HTTP/1.1 or HTTP/2.
+ * nginx with the paths of the fetch loads: `/small`, `/1k`, `/20k`, `/20k-gzip`, `/20k-br`, `/64k`, `/1m`,
+ * `/1m-gzip`, `/redirect/1`, ten hops from `/small`, `/moved`, one from `/20k-gzip`, and if `large`,
+ * `/100m` and `/100m-gzip`; in the clear, or over TLS with HTTP/1.1 or HTTP/2.
  *
- * @param {{ tls?: boolean, http2?: boolean, large?: boolean, path: string }} options
+ * @param {{ tls?: boolean, http2?: boolean, large?: boolean, path: string, origins?: number }} options
  * @returns {Promise<Origin>}
  */
-export async function nginxFetch({ tls = false, http2 = false, large = false, path }) {
+export async function nginxFetch({ tls = false, http2 = false, large = false, path, origins }) {
   const directory = folder(tls);
   const www = join(directory, 'www');
   mkdirSync(www);
-  const json = rows();
+  const json = rows(200);
   const text = json.repeat(Math.ceil((100 * MIB) / json.length)).slice(0, 100 * MIB);
   const files = {
+    '1k': rows(10),
     '20k': json,
     '20k-gzip': gzipSync(json),
     '20k-br': brotliCompressSync(json),
@@ -370,8 +389,9 @@ export async function nginxFetch({ tls = false, http2 = false, large = false, pa
       const next = hop < 9 ? `/redirect/${hop + 2}` : '/small';
       return `location = /redirect/${hop + 1} { return 302 ${next}; }`;
     }),
+    'location = /moved { return 302 /20k-gzip; }',
     'location ~ -gzip$ { add_header content-encoding gzip; }',
     'location ~ -br$ { add_header content-encoding br; }',
   ];
-  return nginx({ directory, path, type: 'application/json', tls, http2, locations });
+  return nginx({ directory, path, type: 'application/json', tls, http2, locations, origins });
 }

@@ -1,22 +1,28 @@
 // `just bench-publish`: makes a run's report the published one: bench/baseline.json, the plots in
-// docs/, and the section of docs/benchmarks.md between two markers.
+// docs/, and the section of docs/benchmarks.md between two markers. A report of `just bench-scale` has
+// a section and a plot of its own, and no baseline.
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { BASELINE, merged, read, REPORT, write } from './lib/baseline.mjs';
 import { format } from './lib/figures.mjs';
+import { amount } from './lib/growth.mjs';
 import { ROOT } from './lib/paths.mjs';
-import { plots } from './plot.mjs';
+import { growthPlot, plots } from './plot.mjs';
 import { commandLine } from '../scripts/command-line.mjs';
 
 const HELP = `Usage: just bench-publish [REPORT.json]
 
   REPORT.json   of a run on an idle machine (default bench/results/bench.json); loads that it
-                lacks keep their place in the baseline, the plots and docs/benchmarks.md
+                lacks keep their place in the baseline, the plots and docs/benchmarks.md.
+                That of "just bench-scale" is published beside it
 `;
 const DOCS = join(ROOT, 'docs');
 const PAGE = join(DOCS, 'benchmarks.md');
-/** Markers around the section in it. */
-const MARKS = ['<!-- bench: written by `just bench-publish` -->', '<!-- bench: end -->'];
+/** Markers around a section in it. @param {string} name */
+const marks = (name) => [
+  `<!-- ${name}: written by \`just bench-publish\` -->`,
+  `<!-- ${name}: end -->`,
+];
 /** Alternative text for each plot. */
 const DRAWINGS = {
   'ratios.svg': 'dodici relative to undici on each load: throughput, JS thread, process',
@@ -29,28 +35,73 @@ const { values: options, positionals } = commandLine(HELP, {
 const [file = REPORT] = positionals;
 if (!existsSync(file)) fail(`${file} is missing: run "just bench"`);
 
-const text = readFileSync(PAGE, 'utf8');
-const [from, to] = MARKS.map((mark) => text.indexOf(mark));
-if (from < 0 || to < from) fail(`docs/benchmarks.md lacks the lines ${MARKS.join(' and ')}`);
+const report = read(file);
+const written = report.ranges ? await publishGrowth(report) : await publishLoads(report);
+console.log(['docs/benchmarks.md', ...written].join('\n'));
 
-const baseline = merged(read(file), existsSync(BASELINE) ? read(BASELINE) : undefined);
-const drawn = await plots(baseline);
-const section = [
-  resultsTable(baseline),
-  ...Object.keys(drawn).map((name) => `![${DRAWINGS[name]}](bench-${name})`),
-].join('\n\n');
-write(baseline);
-writeFileSync(PAGE, `${text.slice(0, from + MARKS[0].length)}\n\n${section}\n\n${text.slice(to)}`);
-for (const [name, svg] of Object.entries(drawn)) {
-  writeFileSync(join(DOCS, `bench-${name}`), svg);
+async function publishLoads(run) {
+  const baseline = merged(run, existsSync(BASELINE) ? read(BASELINE) : undefined);
+  const drawn = await plots(baseline);
+  const images = Object.keys(drawn).map((name) => `![${DRAWINGS[name]}](bench-${name})`);
+  write(baseline);
+  writeSection('bench', [resultsTable(baseline), ...images]);
+  for (const [name, svg] of Object.entries(drawn)) writeFileSync(join(DOCS, `bench-${name}`), svg);
+  return ['bench/baseline.json', ...Object.keys(drawn).map((name) => `docs/bench-${name}`)];
 }
-console.log(
-  [
-    'bench/baseline.json',
-    'docs/benchmarks.md',
-    ...Object.keys(drawn).map((name) => `docs/bench-${name}`),
-  ].join('\n'),
-);
+
+async function publishGrowth(run) {
+  const image = '![what a request costs as things grow, undici and dodici](bench-scale.svg)';
+  writeFileSync(join(DOCS, 'bench-scale.svg'), await growthPlot(run));
+  writeSection('bench-scale', [growthTable(run), image, pointsTable(run)]);
+  return ['docs/bench-scale.svg'];
+}
+
+/** @param {string} name @param {string[]} paragraphs */
+function writeSection(name, paragraphs) {
+  const [begin, end] = marks(name);
+  const text = readFileSync(PAGE, 'utf8');
+  const [from, to] = [text.indexOf(begin), text.indexOf(end)];
+  if (from < 0 || to < from) fail(`docs/benchmarks.md lacks the lines ${begin} and ${end}`);
+  const section = paragraphs.join('\n\n');
+  writeFileSync(PAGE, `${text.slice(0, from + begin.length)}\n\n${section}\n\n${text.slice(to)}`);
+}
+
+/** @param {string[]} heading @param {string[][]} lines */
+function markdown(heading, lines) {
+  const all = [heading, heading.map((_, column) => (column === 0 ? '---' : '---:')), ...lines];
+  return all.map((cells) => `| ${cells.join(' | ')} |`).join('\n');
+}
+
+/** How much each range's costs grow. */
+function growthTable({ ranges, versions, node, machine, rounds }) {
+  const times = ({ times: most, from, to }) =>
+    most > 1 ? `${format(most, 2)}× (${amount(from)} to ${amount(to)})` : '1.00×';
+  const kib = (memory) => (memory.length > 0 ? format(memory.at(-1).kib, 1) : '–');
+  const lines = ranges.map(({ title, growth, memory }) => [
+    title,
+    ...['undici', 'dodici'].map((name) => times(growth[name])),
+    ...['undici', 'dodici'].map((name) => kib(memory[name])),
+  ]);
+  const heading = ['what grows', 'undici', 'dodici', 'KiB for one more: undici', 'dodici'];
+  return `undici ${versions.undici} and dodici alternating, Node ${node}, ${machine}, medians of ${rounds} rounds. The most that the process's CPU time per request (of responses that grow, per byte) grows from a point of the range to a larger one, and the memory that one more takes between its two largest points:\n\n${markdown(heading, lines)}`;
+}
+
+/** All points of all ranges. */
+function pointsTable({ ranges }) {
+  const figures = ['throughput', 'processCpu', 'jsCpu', 'p99', 'loopDelay', 'rss'];
+  const digits = { throughput: 0, rss: 0 };
+  const lines = ranges.flatMap(({ what, points }) =>
+    points.map(({ at, bytes, clients: { undici, dodici } }) => [
+      bytes === undefined ? `${amount(at)} ${what}` : `response of ${amount(at)}`,
+      ...figures.flatMap((key) =>
+        [undici, dodici].map((one) => format(one[key], digits[key] ?? 1)),
+      ),
+    ]),
+  );
+  const names = ['requests/s', 'process µs', 'JS thread µs', 'p99 ms', 'loop ms', 'RSS MB'];
+  const heading = ['', ...names.flatMap((name) => [`${name}: undici`, 'dodici'])];
+  return markdown(heading, lines);
+}
 
 /** The loads with their own targets, one line each: requests per second, and cost per request. */
 function resultsTable({ rows, versions, node, machine }) {
@@ -78,10 +129,7 @@ function resultsTable({ rows, versions, node, machine }) {
       ];
     });
   const heading = ['load', 'undici', 'dodici', '', 'JS thread: undici', 'dodici', ''];
-  const table = [heading, heading.map(() => '---'), ...lines].map(
-    (cells) => `| ${cells.join(' | ')} |`,
-  );
-  return `undici ${versions.undici} and dodici alternating in one run, Node ${node}, ${machine}. Requests (or MB) per second, and CPU time of the JavaScript thread per request:\n\n${table.join('\n')}`;
+  return `undici ${versions.undici} and dodici alternating in one run, Node ${node}, ${machine}. Requests (or MB) per second, and CPU time of the JavaScript thread per request:\n\n${markdown(heading, lines)}`;
 }
 
 function fail(message) {

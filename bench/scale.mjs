@@ -7,7 +7,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { alternate, table } from './lib/compare.mjs';
 import { FIGURES, format } from './lib/figures.mjs';
-import { growth, memoryPerUnit, withCosts } from './lib/growth.mjs';
+import { amount, growth, memoryPerUnit, withCosts } from './lib/growth.mjs';
 import { benchNode, ours, RESULTS } from './lib/paths.mjs';
 import { BOTH, compared } from './lib/peers.mjs';
 import { begun, saved } from './lib/report.mjs';
@@ -119,15 +119,16 @@ function shown({ what, points, growth: grows, memory }) {
   );
   const lines = points.flatMap(({ at, clients }) =>
     Object.entries(clients).map(([name, median]) => [
-      `${at.toLocaleString('en-US')} ${name}`,
+      `${amount(at)} ${name}`,
       ...figures.map((key) => format(median[key], FIGURES[key].digits)),
     ]),
   );
   const notes = Object.entries(grows).map(([name, { times, from, to }]) => {
-    const each = memory[name]?.map(({ to: end, kib }) => `${format(kib, 1)} to ${end}`).join(', ');
-    const [small, large] = [from, to].map((at) => at?.toLocaleString('en-US'));
+    const each = memory[name]
+      ?.map(({ to: end, kib }) => `${format(kib, 1)} to ${amount(end)}`)
+      .join(', ');
     const cost = `${name}: its CPU per ${unit ? 'byte' : 'request'} grows by ${format(times, 2)} times`;
-    const where = times > 1 ? ` (${small} to ${large})` : '';
+    const where = times > 1 ? ` (${amount(from)} to ${amount(to)})` : '';
     return `${cost}${where}${each ? `; KiB for each more: ${each}` : ''}`;
   });
   return [table([[what, ...figures.map((key) => FIGURES[key].heading)], ...lines]), ...notes]

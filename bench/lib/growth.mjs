@@ -2,6 +2,17 @@
 
 /** @typedef {{ at: number, bytes?: number, clients: Record<string, import('./compare.mjs').Figures> }} Point */
 
+/** A point as text. @param {number} at */
+export function amount(at) {
+  for (const [unit, size] of [
+    ['MiB', 1 << 20],
+    ['KiB', 1 << 10],
+  ]) {
+    if (at >= size && at % size === 0) return `${at / size} ${unit}`;
+  }
+  return at.toLocaleString('en-US');
+}
+
 /** Figures of each client, with the CPU time of a byte where responses have some. */
 export function withCosts(clients, bytes) {
   if (!bytes) return clients;

@@ -361,7 +361,7 @@ export const LOADS = [
     'Upload relay: POST of 1 MiB piped to another origin',
     plain(SMALL),
     ['--body', String(KIB * KIB), '--visitors', '20'],
-    pace(1.2, 1),
+    pace(1, 1),
   ),
   {
     group: 'work',

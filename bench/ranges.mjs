@@ -20,7 +20,8 @@ import { minimalServer, minimalServers } from './lib/origins.mjs';
  * @property {() => Promise<import('./lib/origins.mjs').Origin>} origin
  * @property {string[]} args of the program
  * @property {number} [bytes] of a response, where that grows
- * @property {number} [longer] times the seconds of a measurement
+ * @property {number} [longer] times the measured seconds
+ * @property {number} [warmer] times those before that
  */
 
 const SMALL = 13;
@@ -74,8 +75,9 @@ export const RANGES = [
     load: (workers) => ({
       origin: small,
       args: options({ connections: 10, workers }),
+      longer: Math.max(1, workers / 8),
       // Each compiles the client for itself.
-      longer: Math.max(1, workers / 4),
+      warmer: workers,
     }),
     program: 'workers.mjs',
     memoryFrom: 1,

@@ -60,7 +60,10 @@ if (ranges.length < (only?.length ?? 1) || !(rounds > 0 && seconds > 0 && warmup
 const pointsOf = ({ points }) => points.filter((at) => at <= Number(options.to));
 if (options.list) {
   for (const range of ranges) {
-    const each = (at) => (seconds + warmup) * (range.load(at).longer ?? 1) + AROUND_SECONDS;
+    const each = (at) => {
+      const { longer = 1, warmer = 1 } = range.load(at);
+      return seconds * longer + warmup * warmer + AROUND_SECONDS;
+    };
     const all = pointsOf(range).reduce((sum, at) => sum + each(at), 0) * rounds * BOTH.length;
     console.log(`${range.id.padEnd(12)} ${String(Math.ceil(all)).padStart(4)} s  ${range.title}`);
   }
@@ -94,7 +97,7 @@ if (options.check && grown.length > 0) process.exitCode = 1;
 
 /** One point of a range: both clients' medians. */
 async function measured(range, at) {
-  const { origin, args, bytes, longer = 1 } = range.load(at);
+  const { origin, args, bytes, longer = 1, warmer = 1 } = range.load(at);
   const results = await alternate({
     clients: BOTH.map((name) => ({
       ...compared(range.clients ? `${name} ${range.clients}` : name, options),
@@ -104,7 +107,7 @@ async function measured(range, at) {
     node: options.node,
     program: range.program,
     origin,
-    args: [...args, '--seconds', String(seconds * longer), '--warmup', String(warmup * longer)],
+    args: [...args, '--seconds', String(seconds * longer), '--warmup', String(warmup * warmer)],
     onRound: () => process.stdout.write('.'),
   });
   const clients = Object.entries(results).map(([name, { median }]) => [name, median]);

@@ -159,6 +159,15 @@ function copy(value: unknown): unknown {
   return typeof value === 'object' && value !== null ? { ...value } : value;
 }
 
+/** An origin has one pool however it is spelled; what only `factory` can parse is used as is. */
+function originOf(given: string | URL, text: string): string {
+  try {
+    return parseOrigin(given).origin;
+  } catch {
+    return text;
+  }
+}
+
 function unwrapEntry(entry: Dispatcher | { readonly dispatcher: Dispatcher }): Dispatcher {
   // Own, because `in` would also find properties added to `Object.prototype`.
   return Object.hasOwn(entry, 'dispatcher')
@@ -300,24 +309,17 @@ export class Agent extends CompositeDispatcher {
   /** The pool of an origin, which is created if there is none. */
   private $poolOf(given: string | URL, variant: Variant): Dispatcher {
     const { suffix } = variant;
-    const origin = this.$originOf(given, suffix);
+    const text = String(given);
+    // Nearly always it is spelled as it was, and then a request costs one lookup.
+    const known = this.$pools.get(text + suffix);
+    if (known !== undefined) return unwrapEntry(known);
+    const origin = originOf(given, text);
     const key = origin + suffix;
     if (this.$poolsOfOrigin.size >= this.$maxOrigins && !this.$poolsOfOrigin.has(origin)) {
       throw new errors.MaxOriginsReachedError();
     }
     const entry = this.$pools.get(key);
     return entry === undefined ? this.$addPool(given, origin, key, variant) : unwrapEntry(entry);
-  }
-
-  /** An origin has one pool however it is spelled; what only `factory` can parse is used as is. */
-  private $originOf(given: string | URL, suffix: string): string {
-    const text = String(given);
-    if (this.$pools.has(text + suffix)) return text;
-    try {
-      return parseOrigin(given).origin;
-    } catch {
-      return text;
-    }
   }
 
   protected override $takeParts(): Dispatcher[] {

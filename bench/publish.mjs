@@ -83,7 +83,7 @@ function growthTable({ ranges, versions, node, machine, rounds }) {
     ...['undici', 'dodici'].map((name) => kib(memory[name])),
   ]);
   const heading = ['what grows', 'undici', 'dodici', 'KiB for one more: undici', 'dodici'];
-  return `undici ${versions.undici} and dodici alternating, Node ${node}, ${machine}, medians of ${rounds} rounds. The most that the process's CPU time per request (of responses that grow, per byte) grows from a point of the range to a larger one, and the memory that one more takes between its two largest points:\n\n${markdown(heading, lines)}`;
+  return `undici ${versions.undici} and dodici alternating, Node ${node}, ${machine}, ${rounds > 1 ? `medians of ${rounds} rounds` : 'one round'}. The most that the process's CPU time per request (of responses that grow, per byte) grows from a point of the range to a larger one, and the memory that one more takes between its two largest points:\n\n${markdown(heading, lines)}`;
 }
 
 /** All points of all ranges. */

@@ -4,6 +4,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { amount } from './lib/growth.mjs';
 
 const HELP = `Usage: node bench/plot.mjs REPORT.json PREFIX
 
@@ -111,7 +112,7 @@ export function growthPlot(report) {
     const values = points.flatMap(({ at, bytes, clients }) =>
       Object.entries(clients).map(([client, { nanosecondsPerByte, ...figures }]) => {
         return {
-          at,
+          at: amount(at),
           client,
           ...figures,
           cost: bytes === undefined ? figures.processCpu : nanosecondsPerByte,
@@ -120,6 +121,7 @@ export function growthPlot(report) {
     );
     const perByte = points.some(({ bytes }) => bytes !== undefined);
     return {
+      spacing: 12,
       title: { text: title, anchor: 'start', fontSize: 12 },
       data: { values },
       hconcat: GROWTH.map(([field, name]) => ({
@@ -129,10 +131,10 @@ export function growthPlot(report) {
         encoding: {
           x: {
             field: 'at',
-            type: 'quantitative',
-            scale: { type: 'symlog' },
+            type: 'ordinal',
+            sort: null,
             title: what,
-            axis: { ...ticks, format: '~s' },
+            axis: { labelAngle: 0, labelOverlap: true },
           },
           y: {
             field,
@@ -150,7 +152,7 @@ export function growthPlot(report) {
       })),
     };
   });
-  return svg({ ...frame(report, 'More of everything'), vconcat: rows });
+  return svg({ ...frame(report, 'What a request costs as things grow'), vconcat: rows });
 }
 
 const ticks = { grid: false, tickCount: 4 };

@@ -61,6 +61,28 @@ async fn a_port_where_nobody_listens_fails_the_request() {
     client.shut_down().await;
 }
 
+/// The system says so when the first datagram is sent.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_port_where_nobody_listens_is_noticed_before_any_timer() {
+    tokio::time::pause();
+    // Until this ends, the clock stands still, and so does every timer of the engine.
+    let (sender, receiver) = std::sync::mpsc::channel::<()>();
+    let standstill = tokio::task::spawn_blocking(move || {
+        // It ends with the test, or once the request has hung for long enough.
+        let _ended = receiver.recv_timeout(Duration::from_secs(60));
+    });
+    let begun = tokio::time::Instant::now();
+    // Reserved, and served by nobody.
+    let client = client(1, config());
+    let error = client.get("/").error().await;
+    assert_eq!(begun.elapsed(), Duration::ZERO, "{error:?}");
+    assert_eq!(error.kind(), ErrorKind::Connect, "{error:?}");
+    drop(sender);
+    standstill.await.unwrap();
+    client.shut_down().await;
+}
+
 #[tokio::test]
 async fn a_server_of_other_versions_fails_the_request() {
     let peer = listen().versions(&[0x0a0a_0a0a]).always("ok");

@@ -141,6 +141,11 @@ impl Quic {
                 return Progress::Event(event);
             }
             self.tell_endpoint();
+            if !self.conn.is_handshaking() {
+                self.socket.ignore_errors();
+            } else if let Poll::Ready(error) = self.socket.poll_error(cx) {
+                self.refused(error);
+            }
             if left > 0 && self.receive(cx) {
                 left -= 1;
                 if left == 0 {

@@ -6,11 +6,13 @@
 use std::cell::RefCell;
 use std::io::{self, IoSliceMut};
 use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use quinn_udp::{RecvMeta, Transmit, UdpSocketState};
 use socket2::Socket;
-use tokio::io::Interest;
+use tokio::io::{Interest, Ready};
 use tokio::net::UdpSocket;
 
 use crate::clock::or_look;
@@ -31,11 +33,12 @@ thread_local! {
 }
 
 /// See the module.
-#[derive(Debug)]
 pub(in crate::connect) struct Udp {
-    io: UdpSocket,
+    io: Arc<UdpSocket>,
     state: UdpSocketState,
     local: Option<SocketAddr>,
+    /// Waits for an error, while somebody does.
+    error: Option<Pin<Box<dyn Future<Output = io::Result<Ready>> + Send>>>,
 }
 
 impl Udp {
@@ -57,8 +60,9 @@ impl Udp {
         let state = UdpSocketState::new((&io).into())?;
         Ok(Self {
             local: io.local_addr().ok(),
-            io,
+            io: Arc::new(io),
             state,
+            error: None,
         })
     }
 
@@ -74,6 +78,38 @@ impl Udp {
     /// Whether the system may split datagrams, so that their size says nothing about the path.
     pub(in crate::connect) fn may_fragment(&self) -> bool {
         self.state.may_fragment()
+    }
+
+    /// Waits for an error that the network reports, such as that nobody listens at the peer's
+    /// address. It makes the socket neither readable nor writable, so the runtime wakes no reader.
+    pub(super) fn poll_error(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
+        loop {
+            let waiting = self.error.get_or_insert_with(|| {
+                let io = Arc::clone(&self.io);
+                Box::pin(async move { io.ready(Interest::ERROR).await })
+            });
+            let ready = ready!(waiting.as_mut().poll(cx));
+            self.error = None;
+            if let Err(error) = ready {
+                return Poll::Ready(error);
+            }
+            // Taken inside, so that one that comes afterwards is not overlooked.
+            let taken = self
+                .io
+                .try_io(Interest::ERROR, || match self.io.take_error()? {
+                    Some(error) => Ok(error),
+                    None => Err(io::ErrorKind::WouldBlock.into()),
+                });
+            match taken {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Ok(error) | Err(error) => return Poll::Ready(error),
+            }
+        }
+    }
+
+    /// Nobody waits for an error any more.
+    pub(super) fn ignore_errors(&mut self) {
+        self.error = None;
     }
 
     /// Receives what there is, with one system call, and passes each buffer to `take`. Returns the
@@ -109,11 +145,11 @@ impl Udp {
     ) -> Poll<io::Result<usize>> {
         loop {
             if self.io.poll_recv_ready(cx)?.is_pending() {
-                let receive = || self.state.recv((&self.io).into(), buffers, metas);
+                let receive = || self.state.recv((&*self.io).into(), buffers, metas);
                 return or_look(Poll::Pending, |count| *count * BUFFER, receive);
             }
             let received = self.io.try_io(Interest::READABLE, || {
-                self.state.recv((&self.io).into(), buffers, metas)
+                self.state.recv((&*self.io).into(), buffers, metas)
             });
             match received {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
@@ -130,7 +166,7 @@ impl Udp {
     ) -> Poll<io::Result<()>> {
         loop {
             let sent = self.io.try_io(Interest::WRITABLE, || {
-                self.state.try_send((&self.io).into(), transmit)
+                self.state.try_send((&*self.io).into(), transmit)
             });
             match sent {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {

@@ -26,6 +26,8 @@ use std::pin::Pin;
 use std::str::FromStr;
 use std::sync::Arc;
 
+#[cfg(feature = "http3")]
+pub use dodici::{Alternative, Offer};
 use dodici::{ErrorKind, HookFuture, Phase, Replay};
 
 use crate::error::BoxError;
@@ -40,6 +42,17 @@ pub type Resolving = Pin<Box<dyn Future<Output = Result<Addrs, BoxError>> + Send
 pub trait Resolve: Send + Sync {
     /// Addresses of `name`, in the order to try them.
     fn resolve(&self, name: Name) -> Resolving;
+
+    /// Where `https://name:port` is served over HTTP/3 according to its HTTPS records (RFC 9460), best
+    /// first. Asked by clients with
+    /// [`http3_discovery`](crate::ClientBuilder::http3_discovery) that know of none, which wait for
+    /// it for at most 250 ms. reqwest has no such method. `None`, the default: such records are not
+    /// asked for.
+    #[cfg(feature = "http3")]
+    fn alternatives(&self, name: Name, port: u16) -> Option<dodici::HookFuture<Vec<Offer>>> {
+        let _ = (name, port);
+        None
+    }
 }
 
 /// Accepted by [`ClientBuilder::dns_resolver`](crate::ClientBuilder::dns_resolver): a resolver, or
@@ -160,6 +173,19 @@ impl Names {
                 Err(cause) => Err(resolve_error("the resolver failed", Some(cause))),
             }
         }))
+    }
+}
+
+#[cfg(feature = "http3")]
+impl Names {
+    /// See [`Resolve::alternatives`]. A host with fixed addresses is not asked about.
+    pub(crate) fn alternatives(&self, host: &str, port: u16) -> Option<HookFuture<Vec<Offer>>> {
+        if self.fixed.contains_key(host) {
+            return None;
+        }
+        self.resolver
+            .as_ref()?
+            .alternatives(Name(host.into()), port)
     }
 }
 

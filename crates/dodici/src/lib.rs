@@ -54,14 +54,14 @@ pub use connect::{
     public,
 };
 pub use dodici_pool::{
-    Activity, AddressOrder, BodyKind, CloseReason, Congestion, ConnId, ConnectConfig,
+    Activity, AddressOrder, Alternative, BodyKind, CloseReason, Congestion, ConnId, ConnectConfig,
     ConnectFailure, ConnectInfo, ConnectTimings, ConnectionStatus, Decode, DecodeManner,
     DisconnectInfo, DnsCacheConfig, Error, ErrorKind, Event, ExchangeConfig, Family, HeaderBlock,
-    Http2Config, Http3Config, Http3Mode, Identity, Leniency, Origin, OriginConfig, ParseErrorCode,
-    Phase, PoolConfig, PoolStats, Protocol, Proxy, ProxyAnswer, ProxyCredentials, ProxyInfo,
-    ProxyProtocol, Replay, Request, RequestKind, RequestTimings, ResponseHead, RootSource, Scheme,
-    SizeLimit, SocketInfo, SocksResolve, SystemDetail, TlsConfig, TlsInfo, TlsVersion,
-    UnexpectedContinue, Version, piece_cost,
+    Http2Config, Http3Config, Http3Mode, Identity, Leniency, Offer, Origin, OriginConfig,
+    ParseErrorCode, Phase, PoolConfig, PoolStats, Protocol, Proxy, ProxyAnswer, ProxyCredentials,
+    ProxyInfo, ProxyProtocol, Replay, Request, RequestKind, RequestTimings, ResponseHead,
+    RootSource, Scheme, SizeLimit, SocketInfo, SocksResolve, SystemDetail, TlsConfig, TlsInfo,
+    TlsVersion, UnexpectedContinue, Version, piece_cost,
 };
 pub use engine::{AltSvcCache, Engine, check_config};
 pub use origin::{ConnectionLimit, Pool, RequestHandle};

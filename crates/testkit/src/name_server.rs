@@ -1,7 +1,7 @@
 //! A name server on loopback with the names that a test defines (RFC 1035, RFC 3596).
 //!
-//! It uses UDP and answers queries for addresses. Any other name does
-//! not exist.
+//! It uses UDP and answers queries for addresses and for HTTPS records (RFC 9460). Any other name
+//! does not exist.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
@@ -23,6 +23,26 @@ pub enum Family {
     V4,
     /// `AAAA`
     V6,
+    /// `HTTPS`
+    Service,
+}
+
+/// The data of an HTTPS record (RFC 9460, section 2.2): a target, empty for the name itself, and
+/// parameters, whose keys ascend.
+pub fn service(priority: u16, target: &str, parameters: &[(u16, &[u8])]) -> Vec<u8> {
+    let mut data = priority.to_be_bytes().to_vec();
+    for label in target.split('.').filter(|label| !label.is_empty()) {
+        data.push(u8::try_from(label.len()).expect("a label"));
+        data.extend(label.as_bytes());
+    }
+    data.push(0);
+    for (key, value) in parameters {
+        data.extend(key.to_be_bytes());
+        let len = u16::try_from(value.len()).expect("a short value");
+        data.extend(len.to_be_bytes());
+        data.extend(*value);
+    }
+    data
 }
 
 /// The server. Dropping it ends it.
@@ -39,10 +59,26 @@ impl NameServer {
     /// # Panics
     /// If there is no port left on 127.0.0.1.
     pub async fn start(names: impl IntoIterator<Item = (&str, Vec<IpAddr>)>) -> Self {
-        let names: HashMap<String, Vec<IpAddr>> = names
+        Self::start_with(names, Some(HashMap::new())).await
+    }
+
+    /// The same with HTTPS records, by name; `None`: it does not answer queries for such.
+    ///
+    /// # Panics
+    /// If there is no port left on 127.0.0.1.
+    pub async fn start_with(
+        names: impl IntoIterator<Item = (&str, Vec<IpAddr>)>,
+        services: Option<HashMap<String, Vec<Vec<u8>>>>,
+    ) -> Self {
+        let mut names: HashMap<String, Records> = names
             .into_iter()
-            .map(|(name, addresses)| (name.to_owned(), addresses))
+            .map(|(name, addresses)| (name.to_owned(), addresses.into_iter().map(record).collect()))
             .collect();
+        let serves = services.is_some();
+        for (name, services) in services.unwrap_or_default() {
+            let services = services.into_iter().map(|data| (Family::Service, data));
+            names.entry(name).or_default().extend(services);
+        }
         let socket = UdpSocket::bind("127.0.0.1:0").await.expect("a free port");
         let address = socket.local_addr().expect("a bound socket");
         let asked = Watched::<Vec<(String, Family)>>::default();
@@ -52,6 +88,9 @@ impl NameServer {
             while let Ok((len, from)) = socket.recv_from(&mut message).await {
                 let question = read_question(&message[..len]).expect("a question");
                 log.update(|log| log.push((question.name.clone(), question.family)));
+                if question.family == Family::Service && !serves {
+                    continue;
+                }
                 let known = names.get(&question.name).map(Vec::as_slice);
                 let answer = answer(&message[..question.end], question.family, known);
                 // A client that is gone needs no answer.
@@ -82,6 +121,16 @@ impl Drop for NameServer {
     }
 }
 
+/// What a name has: types, and the data of each record.
+type Records = Vec<(Family, Vec<u8>)>;
+
+fn record(address: IpAddr) -> (Family, Vec<u8>) {
+    match address {
+        IpAddr::V4(ip) => (Family::V4, ip.octets().to_vec()),
+        IpAddr::V6(ip) => (Family::V6, ip.octets().to_vec()),
+    }
+}
+
 struct Question {
     name: String,
     family: Family,
@@ -89,7 +138,7 @@ struct Question {
     end: usize,
 }
 
-/// The only question of a message; `None` if it is not for an address.
+/// The only question of a message; `None` if it is for something else.
 fn read_question(message: &[u8]) -> Option<Question> {
     let mut at = HEADER;
     let mut labels = Vec::new();
@@ -106,6 +155,7 @@ fn read_question(message: &[u8]) -> Option<Question> {
     let family = match message.get(at..at + 4)? {
         [0, 1, 0, 1] => Family::V4,
         [0, 28, 0, 1] => Family::V6,
+        [0, 65, 0, 1] => Family::Service,
         _ => return None,
     };
     Some(Question {
@@ -115,30 +165,29 @@ fn read_question(message: &[u8]) -> Option<Question> {
     })
 }
 
-/// The response to a query that ends with its question. `known`: the addresses; `None`
+/// The response to a query that ends with its question. `known`: the records; `None`
 /// if there is no such name.
-fn answer(question: &[u8], family: Family, known: Option<&[IpAddr]>) -> Vec<u8> {
-    let records: Vec<(u8, Vec<u8>)> = known
-        .unwrap_or_default()
-        .iter()
-        .filter_map(|address| match (address, family) {
-            (IpAddr::V4(ip), Family::V4) => Some((1, ip.octets().to_vec())),
-            (IpAddr::V6(ip), Family::V6) => Some((28, ip.octets().to_vec())),
-            _ => None,
-        })
-        .collect();
+fn answer(question: &[u8], family: Family, known: Option<&[(Family, Vec<u8>)]>) -> Vec<u8> {
+    let records = known.unwrap_or_default().iter();
+    let records: Vec<_> = records.filter(|(of, _)| *of == family).collect();
+    let kind = match family {
+        Family::V4 => 1,
+        Family::V6 => 28,
+        Family::Service => 65,
+    };
     let count = u8::try_from(records.len()).expect("few addresses");
     let mut out = question.to_vec();
     // An authoritative response, with the RD bit of the query; no error, or no such name.
     out[2] = 0x84 | (question[2] & 1);
     out[3] = 0x80 | if known.is_some() { 0 } else { 3 };
     out[4..HEADER].copy_from_slice(&[0, 1, 0, count, 0, 0, 0, 0]);
-    for (kind, address) in records {
+    for (_, data) in records {
         // The name is a pointer to the question's.
         out.extend([0xc0, HEADER as u8, 0, kind, 0, 1]);
         out.extend(TTL.to_be_bytes());
-        out.extend([0, address.len() as u8]);
-        out.extend(address);
+        let len = u16::try_from(data.len()).expect("a short record");
+        out.extend(len.to_be_bytes());
+        out.extend(data);
     }
     out
 }

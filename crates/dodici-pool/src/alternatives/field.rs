@@ -7,8 +7,8 @@ use super::Alternative;
 /// Longest value that is read. Google's is 70 bytes.
 const MOST_BYTES: usize = 4096;
 
-/// Alternatives of HTTP/3 that are kept of one field; more are ignored.
-const MOST_ALTERNATIVES: usize = 4;
+/// Alternatives of HTTP/3 that are kept of one origin; more are ignored.
+pub(super) const MOST_ALTERNATIVES: usize = 4;
 
 /// Freshness without `ma`: 24 hours (RFC 7838, section 3.1).
 const MAX_AGE: Duration = Duration::from_secs(24 * 3600);

@@ -85,6 +85,7 @@ impl Alternatives {
         let kept: Vec<_> = offers
             .into_iter()
             .filter(|offer| offer.alternative.port >= 1024 || origin.port < 1024)
+            .take(field::MOST_ALTERNATIVES)
             .filter_map(|offer| {
                 Some(Kept {
                     expires: now.checked_add(offer.max_age).filter(|at| *at > now)?,

@@ -342,4 +342,9 @@ impl ResolveHook for OriginNames {
     ) -> Option<HookFuture<Result<Vec<SocketAddr>, dodici::Error>>> {
         self.names.resolve(host, port, self.default_port)
     }
+
+    #[cfg(feature = "http3")]
+    fn alternatives(&self, host: &str, port: u16) -> Option<HookFuture<Vec<dodici::Offer>>> {
+        self.names.alternatives(host, port)
+    }
 }

@@ -10,7 +10,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
 
-use dodici_pool::{ConnectInfo, Error};
+use dodici_pool::{ConnectInfo, Error, Offer};
 use socket2::SockRef;
 
 use super::Transport;
@@ -94,6 +94,15 @@ pub trait ResolveHook: Send + Sync {
     /// origin's or the proxy's. `None` leaves the name to the system. Not called for a literal
     /// address.
     fn resolve(&self, host: &str, port: u16) -> Option<HookFuture<Result<Vec<SocketAddr>, Error>>>;
+
+    /// Where the origin `https://host:port` is served over HTTP/3 according to its HTTPS records
+    /// (RFC 9460), best first. Asked for each connection of a pool that
+    /// [discovers](dodici_pool::Http3Mode::Discovered) HTTP/3 and knows of none; the connection waits
+    /// for the answer, at most 250 ms. `None`, the default: such records are not asked for.
+    fn alternatives(&self, host: &str, port: u16) -> Option<HookFuture<Vec<Offer>>> {
+        let _ = (host, port);
+        None
+    }
 
     /// Whether the hook applies the connect timeout itself, because its answers may arrive late: it
     /// asks a thread that is busy with other work. An answer after the timeout then restarts it

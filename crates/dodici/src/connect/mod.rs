@@ -370,6 +370,19 @@ impl Connector {
         self.quic.is_some()
     }
 
+    /// See [`ResolveHook::alternatives`](super::ResolveHook::alternatives).
+    #[cfg(feature = "http3")]
+    pub(crate) fn ask_alternatives(
+        &self,
+        origin: &Origin,
+    ) -> Option<HookFuture<Vec<dodici_pool::Offer>>> {
+        let hook = self.hooks.resolve.as_ref()?;
+        if origin.host.parse::<std::net::IpAddr>().is_ok() {
+            return None;
+        }
+        hook.alternatives(&origin.host, origin.port)
+    }
+
     /// Whether TLS offers HTTP/2.
     pub(crate) fn offers_http2(&self) -> bool {
         self.tls.as_ref().is_some_and(TlsLeg::offers_http2)

@@ -1,4 +1,4 @@
-//! HTTP/3 where a server offers it (Alt-Svc, RFC 7838): hearing of it, and opening connections with
+//! HTTP/3 where a server offers it (Alt-Svc, RFC 7838; HTTPS records, RFC 9460): hearing of it, and opening connections with
 //! it beside TCP.
 //!
 //! An offer that arrives while a pool has other connections starts a *trial* beside them: no request
@@ -14,8 +14,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use dodici_pool::{
-    AltSvc, Alternative, Alternatives, CloseReason, ConnId, ConnectInfo, Error, HeaderBlock,
-    Protocol, RequestTimings, ResponseHead,
+    AltSvc, Alternative, Alternatives, CloseReason, ConnId, ConnectInfo, Error, HEAD_START,
+    HeaderBlock, Protocol, RequestTimings, ResponseHead,
 };
 use parking_lot::Mutex;
 use tokio::time::{Instant, sleep, timeout};
@@ -77,6 +77,25 @@ impl Discovery {
         matches!(*self.trial.lock(), Trial::Running)
     }
 
+    /// The alternative to try: one that is known, or that the origin's HTTPS records name.
+    async fn way(
+        &self,
+        pool: &PoolInner,
+        connector: &Connector,
+    ) -> Option<(Alternative, Duration)> {
+        let known = || self.known.lock().of(&pool.origin, now());
+        if let Some(way) = known() {
+            return Some(way);
+        }
+        let asked = connector.ask_alternatives(&pool.origin)?;
+        let offers = timeout(HEAD_START, asked).await.unwrap_or_default();
+        if !offers.is_empty() {
+            let offers = AltSvc::Alternatives(offers);
+            self.known.lock().learn(&pool.origin, offers, now());
+        }
+        known()
+    }
+
     fn judge(&self, alternative: &Alternative, begun: Instant, result: Result<(), &Error>) {
         let mut known = self.known.lock();
         match result {
@@ -97,7 +116,7 @@ pub(super) async fn open(
         return Ok((Link::Quic(quic), info));
     }
     let way = match connector.offers_http3() && !discovery.is_trying() {
-        true => discovery.known.lock().of(&pool.origin, now()),
+        true => discovery.way(pool, connector).await,
         false => None,
     };
     let Some((alternative, head_start)) = way else {

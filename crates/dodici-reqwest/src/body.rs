@@ -48,7 +48,7 @@ pub(crate) use in_memory;
 
 pub(crate) enum Inner {
     Bytes(Bytes),
-    Stream(BoxBody<Bytes, BoxError>),
+    Stream(BoxBody<Bytes, crate::Error>),
 }
 
 impl Body {
@@ -122,7 +122,7 @@ impl Body {
         B::Error: Into<BoxError>,
     {
         Self {
-            inner: Inner::Stream(body.map_err(Into::into).boxed()),
+            inner: Inner::Stream(body.map_err(error::body).boxed()),
             trailers: None,
         }
     }
@@ -187,9 +187,7 @@ impl HttpBody for Body {
         match &mut self.get_mut().inner {
             Inner::Bytes(bytes) if bytes.is_empty() => Poll::Ready(None),
             Inner::Bytes(bytes) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes))))),
-            Inner::Stream(body) => Pin::new(body)
-                .poll_frame(cx)
-                .map(|frame| frame.map(|result| result.map_err(error::body))),
+            Inner::Stream(body) => Pin::new(body).poll_frame(cx),
         }
     }
 

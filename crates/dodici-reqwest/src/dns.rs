@@ -49,7 +49,7 @@ pub trait Resolve: Send + Sync {
     /// it for at most 250 ms. reqwest has no such method. `None`, the default: such records are not
     /// asked for.
     #[cfg(feature = "http3")]
-    fn alternatives(&self, name: Name, port: u16) -> Option<dodici::HookFuture<Vec<Offer>>> {
+    fn alternatives(&self, name: Name, port: u16) -> Option<HookFuture<Vec<Offer>>> {
         let _ = (name, port);
         None
     }

@@ -19,7 +19,7 @@ use crate::via::{Trailers, Via, ViaRef};
 /// A request body that the engine pulls.
 pub(super) enum Upload {
     Stream {
-        body: BoxBody<Bytes, BoxError>,
+        body: BoxBody<Bytes, crate::Error>,
         /// As declared by the caller, if the stream does not know it.
         length: Option<u64>,
     },
@@ -32,9 +32,9 @@ pub(super) const SLICE: usize = 64 * 1024;
 
 impl HttpBody for Upload {
     type Data = Bytes;
-    type Error = BoxError;
+    type Error = crate::Error;
 
-    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Polled {
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Polled<crate::Error> {
         match self.get_mut() {
             Self::Sliced(rest) if rest.is_empty() => Poll::Ready(None),
             Self::Sliced(rest) => {

@@ -449,7 +449,7 @@ async fn every_failure_is_reported_the_same() {
 
 macro_rules! says {
     ($error:expr) => {{
-        let error: dodici_reqwest::Error = $error;
+        let error = &$error;
         let says = [
             (error.is_builder(), "builder"),
             (error.is_timeout(), "timeout"),
@@ -498,18 +498,34 @@ async fn failures_of_this_client_alone_are_classified() {
         "timeout request"
     );
     first.abort();
+}
 
-    // A body source that fails.
+macro_rules! broken_body {
+    ($krate:ident, $url:expr) => {{
+        let source = futures_util::stream::iter([Err::<&str, _>(std::io::Error::other("broken"))]);
+        let body = $krate::Body::wrap_stream(source);
+        let client = $krate::Client::builder().no_proxy().build().unwrap();
+        let sent = client.post($url).body(body).send();
+        let error = within("an end", sent).await.unwrap_err();
+        let causes: Vec<&dyn StdError> =
+            std::iter::successors(Some(&error as &dyn StdError), |&cause| cause.source()).collect();
+        let own = causes
+            .iter()
+            .filter_map(|cause| cause.downcast_ref::<$krate::Error>());
+        let said = says!(error);
+        let of_the_body = own.filter(|error| error.is_body()).count();
+        (said, of_the_body, causes.last().unwrap().to_string())
+    }};
+}
+
+#[tokio::test]
+async fn a_body_source_that_fails_is_told_the_same() {
     let peer = ScriptedPeer::tcp().await.run(|mut conn| async move {
         conn.read_head().await;
         conn.closed().await;
     });
     let url = format!("http://127.0.0.1:{}/", peer.port());
-    let source = futures_util::stream::iter([Err::<&str, _>(std::io::Error::other("broken"))]);
-    let body = dodici_reqwest::Body::wrap_stream(source);
-    let answer = dodici_reqwest::Client::new().post(&url).body(body).send();
-    assert_eq!(
-        says!(within("an end", answer).await.unwrap_err()),
-        "request"
-    );
+    let ours = broken_body!(dodici_reqwest, &url);
+    assert_eq!(ours, broken_body!(reqwest, &url));
+    assert_eq!(ours, ("request".to_owned(), 1, "broken".to_owned()));
 }

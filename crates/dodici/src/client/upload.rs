@@ -91,7 +91,7 @@ where
                 let error: Box<dyn std::error::Error + Send + Sync> = error.into();
                 let message = format!("the request body failed: {error}");
                 let failed = Error::new(ErrorKind::RequestBody, Phase::Send, message);
-                let failed = failed.with_source(std::io::Error::other(error));
+                let failed = failed.with_source(error);
                 return handle.done(|handle| handle.body_error(failed));
             }
             Some(Some(Ok(frame))) => match frame.into_data() {

@@ -102,9 +102,16 @@ impl Shared {
     }
 
     fn end(&mut self, reason: CloseReason, message: impl Into<Cow<'static, str>>) {
-        let error = Error::new(ErrorKind::Socket, Phase::Headers, message)
-            .with_socket(self.quic.socket_info());
-        self.ended.get_or_insert((reason, error));
+        self.end_with(
+            reason,
+            Error::new(ErrorKind::Socket, Phase::Headers, message),
+        );
+    }
+
+    fn end_with(&mut self, reason: CloseReason, error: Error) {
+        let socket = self.quic.socket_info();
+        self.ended
+            .get_or_insert_with(|| (reason, error.with_socket(socket)));
     }
 
     fn wake(&self, id: StreamId) {
@@ -222,35 +229,38 @@ impl Shared {
 
     fn lose(&mut self, reason: &ConnectionError) {
         self.early_lost |= self.quic.is_early();
-        match reason {
+        let (close, message) = match reason {
             ConnectionError::ApplicationClosed(close) => {
                 let code = u32::try_from(close.error_code.into_inner()).unwrap_or(u32::MAX);
-                if code == code::NO_ERROR {
-                    return self.end(CloseReason::PeerClosed, "other side closed");
-                }
-                let name = code_name(code);
-                let message = format!("HTTP/3: the connection was closed with error code {name}");
-                self.end(CloseReason::PeerClosed, message);
+                let message = match code {
+                    code::NO_ERROR => "other side closed".into(),
+                    _ => format!(
+                        "HTTP/3: the connection was closed with error code {}",
+                        code_name(code)
+                    ),
+                };
+                (CloseReason::PeerClosed, message)
             }
             ConnectionError::Reset => {
                 let error = std::io::Error::from(std::io::ErrorKind::ConnectionReset);
-                self.fail_socket(CloseReason::PeerClosed, &error);
+                return self.fail_socket(CloseReason::PeerClosed, &error);
             }
             ConnectionError::TimedOut => {
                 let message = "HTTP/3: the connection has timed out";
-                self.end(CloseReason::Timeout, message);
+                (CloseReason::Timeout, message.into())
             }
             ConnectionError::ConnectionClosed(_) => {
-                self.end(CloseReason::PeerClosed, format!("HTTP/3: {reason}"));
+                (CloseReason::PeerClosed, format!("HTTP/3: {reason}"))
             }
-            _ => self.end(CloseReason::ProtocolError, format!("HTTP/3: {reason}")),
-        }
+            _ => (CloseReason::ProtocolError, format!("HTTP/3: {reason}")),
+        };
+        let error = Error::new(ErrorKind::Socket, Phase::Headers, message);
+        self.end_with(close, error.with_source(reason.clone()));
     }
 
     fn fail_socket(&mut self, reason: CloseReason, error: &std::io::Error) {
         let error = socket_error("read", Phase::Headers, error);
-        let error = error.with_socket(self.quic.socket_info());
-        self.ended.get_or_insert((reason, error));
+        self.end_with(reason, error);
     }
 
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) {

@@ -256,11 +256,11 @@ export interface ClientTable {
   useH2c?: boolean;
   /** Maximum number of concurrent requests per connection; the server's limit may be lower. Default: 100. */
   maxConcurrentStreams?: number;
-  /** Flow-control window of a stream. In `h2Options`, it is a key of `settings`. Bytes. Default: 262 144, growing to 2 MiB with the round-trip time. */
+  /** Flow-control window of a stream. In `h2Options`, it is a key of `settings`. Bytes. Default: 262 144, growing to 2 MiB with the round-trip time; over HTTP/3 1 MiB. */
   initialWindowSize?: number;
   /** Flow-control window of the connection. Bytes. Default: the sum of all streams. */
   connectionWindowSize?: number;
-  /** Interval of PING frames that check whether the server is alive; 0: none. Milliseconds. Default: 60 000. */
+  /** Interval of PING frames that check whether the server is alive, over HTTP/3 at most 15 s; 0: none. Milliseconds. Default: 60 000. */
   pingInterval?: number;
 }
 

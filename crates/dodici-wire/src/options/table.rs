@@ -337,33 +337,36 @@ connect_rows! {
             doc: "Uses HTTP/2 with prior knowledge, as required for `http:` origins.",
             reqwest: &["http2_prior_knowledge"],
         }
-        key MaxConcurrentStreams = 61: Number, count => config.http2.max_concurrent_streams; row HTTP2 {
+        key MaxConcurrentStreams = 61: Number, streams => config; row HTTP2 {
             name: "maxConcurrentStreams",
             default: Fallback::Number(100.0),
             doc: "Maximum number of concurrent requests per connection; the server's limit may be lower.",
+            engine: &["Http2Config::max_concurrent_streams", "Http3Config::max_concurrent_streams"],
         }
-        key StreamWindow = 62: Number, window => config.http2; row HTTP2 {
+        key StreamWindow = 62: Number, window => config; row HTTP2 {
             name: "initialWindowSize",
             unit: Unit::Bytes,
-            default: Fallback::Nothing("262 144, growing to 2 MiB with the round-trip time"),
+            default: Fallback::Nothing("262 144, growing to 2 MiB with the round-trip time; over HTTP/3 1 MiB"),
             doc: "Flow-control window of a stream. In `h2Options`, it is a key of `settings`.",
-            engine: &["Http2Config::stream_window", "Http2Config::max_stream_window"],
-            reqwest: &["http2_initial_stream_window_size"],
+            engine: &["Http2Config::stream_window", "Http2Config::max_stream_window", "Http3Config::stream_window"],
+            reqwest: &["http2_initial_stream_window_size", "http3_stream_receive_window"],
         }
-        key ConnectionWindow = 63: Number, some_count => config.http2.connection_window; row HTTP2 {
+        key ConnectionWindow = 63: Number, connection_window => config; row HTTP2 {
             name: "connectionWindowSize",
             unit: Unit::Bytes,
             default: Fallback::Nothing("the sum of all streams"),
             doc: "Flow-control window of the connection.",
-            reqwest: &["http2_initial_connection_window_size"],
+            engine: &["Http2Config::connection_window", "Http3Config::connection_window"],
+            reqwest: &["http2_initial_connection_window_size", "http3_conn_receive_window"],
         }
-        key PingInterval = 64: Number, timeout => config.http2.ping_interval; row HTTP2 {
+        key PingInterval = 64: Number, ping_interval => config; row HTTP2 {
             name: "pingInterval",
             unit: Unit::Milliseconds,
             default: Fallback::Number(60_000.0),
             rule: Rule::Integer(0),
             refusal: "{} must be a positive integer, greater or equal to 0",
-            doc: "Interval of PING frames that check whether the server is alive; 0: none.",
+            doc: "Interval of PING frames that check whether the server is alive, over HTTP/3 at most 15 s; 0: none.",
+            engine: &["Http2Config::ping_interval", "Http3Config::ping_interval"],
             reqwest: &["http2_keep_alive_interval"],
         }
 

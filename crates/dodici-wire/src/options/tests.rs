@@ -194,6 +194,31 @@ fn http2_has_its_own_limits() {
 }
 
 #[test]
+fn http3_has_the_same_limits() {
+    let mut out = origin();
+    put_number_option(&mut out, OptionKey::MaxConcurrentStreams, 7.0);
+    put_number_option(&mut out, OptionKey::StreamWindow, 1000.0);
+    put_number_option(&mut out, OptionKey::ConnectionWindow, 2000.0);
+    put_number_option(&mut out, OptionKey::PingInterval, 5000.0);
+    let http3 = PoolOptions::decode(&out).unwrap().config.http3;
+    let mut expected = PoolOptions::decode(&origin()).unwrap().config.http3;
+    expected.max_concurrent_streams = 7;
+    expected.stream_window = 1000;
+    expected.connection_window = Some(2000);
+    expected.ping_interval = Some(Duration::from_secs(5));
+    assert_eq!(http3, expected);
+}
+
+#[test]
+fn the_interval_of_pings_over_http3_has_a_limit() {
+    for (interval, seconds) in [(0.0, None), (5_000.0, Some(5)), (60_000.0, Some(15))] {
+        let config = with_number(OptionKey::PingInterval, interval).unwrap();
+        let interval = config.config.http3.ping_interval;
+        assert_eq!(interval, seconds.map(Duration::from_secs));
+    }
+}
+
+#[test]
 fn a_ping_must_be_acknowledged_before_the_next_is_due() {
     for (interval, seconds) in [(50.0, 1), (5_000.0, 5), (60_000.0, 20)] {
         let config = with_number(OptionKey::PingInterval, interval).unwrap();

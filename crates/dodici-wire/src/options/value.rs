@@ -8,8 +8,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use dodici_pool::{
-    AddressOrder, ConnectFailure, DnsCacheConfig, Family, HeaderBlock, Http2Config, Http3Mode,
-    PoolConfig, Scheme, TlsConfig, TlsVersion,
+    AddressOrder, ConnectFailure, DnsCacheConfig, Family, HeaderBlock, Http3Config, Http3Mode,
+    OriginConfig, PoolConfig, Scheme, TlsConfig, TlsVersion,
 };
 
 use super::{Allow, OptionsError, tls_alone};
@@ -96,10 +96,31 @@ impl Value<'_> {
         Ok(())
     }
 
+    pub(super) fn streams(&self, to: &mut OriginConfig) -> Read {
+        self.count(&mut to.http2.max_concurrent_streams)?;
+        to.http3.max_concurrent_streams = to.http2.max_concurrent_streams;
+        Ok(())
+    }
+
     /// Bytes of a window that does not grow.
-    pub(super) fn window(&self, to: &mut Http2Config) -> Read {
-        self.count(&mut to.stream_window)?;
-        to.max_stream_window = to.stream_window;
+    pub(super) fn window(&self, to: &mut OriginConfig) -> Read {
+        self.count(&mut to.http2.stream_window)?;
+        to.http2.max_stream_window = to.http2.stream_window;
+        to.http3.stream_window = to.http2.stream_window;
+        Ok(())
+    }
+
+    pub(super) fn connection_window(&self, to: &mut OriginConfig) -> Read {
+        self.some_count(&mut to.http2.connection_window)?;
+        to.http3.connection_window = to.http2.connection_window;
+        Ok(())
+    }
+
+    /// HTTP/3's default stays the longest: a connection that says nothing for longer is lost.
+    pub(super) fn ping_interval(&self, to: &mut OriginConfig) -> Read {
+        self.timeout(&mut to.http2.ping_interval)?;
+        let most = Http3Config::default().ping_interval;
+        to.http3.ping_interval = to.http2.ping_interval.min(most);
         Ok(())
     }
 

@@ -344,7 +344,7 @@ pub(super) fn page() -> String {
     section(
         &mut out,
         "HTTP/2",
-        "In `h2Options`, or at the top level.",
+        "In `h2Options`, or at the top level. HTTP/3 has the same limits.",
         |row| row.scope == Scope::Http2,
     );
     section(

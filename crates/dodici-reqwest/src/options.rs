@@ -1,5 +1,9 @@
-//! The options of both builders, each written once. TLS options are in `options::tls`.
+//! The options of both builders, each written once. Those of HTTP/2, HTTP/3 and TLS are in modules.
 
+#[cfg(feature = "http2")]
+mod http2;
+#[cfg(feature = "http3")]
+mod http3;
 mod tls;
 
 use std::net::{IpAddr, SocketAddr};
@@ -11,8 +15,6 @@ use http::header::{HeaderMap, HeaderValue, USER_AGENT};
 use tower::util::BoxCloneSyncServiceLayer;
 use tower::{Layer, Service};
 
-#[cfg(feature = "http2")]
-use crate::builder::MAX_FRAME;
 #[cfg(unix)]
 use crate::connect::UnixSocketProvider;
 #[cfg(windows)]
@@ -266,162 +268,6 @@ options! {
         config.engine.exchange.leniency.missing_head = true;
     }
 
-    /// Uses HTTP/2 only, with prior knowledge.
-    ///
-    /// Needs the feature `http2`.
-    #[cfg(feature = "http2")]
-    fn http2_prior_knowledge() |config| {
-        config.engine.http2.prior_knowledge = true;
-        config.http1_only = false;
-    }
-
-    /// Bytes that the server may send ahead on one HTTP/2 stream. Default 2 MiB.
-    ///
-    /// Needs the feature `http2`.
-    #[cfg(feature = "http2")]
-    fn http2_initial_stream_window_size[S](sz: S) where [S: Into<Option<u32>>] |config| {
-        config.windows.stream = sz.into();
-    }
-
-    /// Bytes that the server may send ahead on all streams of an HTTP/2 connection. Default: the
-    /// sum of all stream windows, so that unread responses never stall the others.
-    ///
-    /// Needs the feature `http2`.
-    #[cfg(feature = "http2")]
-    fn http2_initial_connection_window_size[S](sz: S) where [S: Into<Option<u32>>] |config| {
-        config.windows.connection = sz.into();
-    }
-
-    /// Lets the windows of HTTP/2 streams grow from 2 MiB up to 16 MiB: they double when a reader
-    /// consumes a whole window within two round trips. Replaces the sizes that were set. An unread
-    /// response may use that much memory. Default off.
-    ///
-    /// Needs the feature `http2`.
-    #[cfg(feature = "http2")]
-    fn http2_adaptive_window(enabled: bool) |config| {
-        config.windows.adaptive = enabled;
-    }
-
-    /// Maximum size of an HTTP/2 frame from the server, in bytes. Default 65,536.
-    ///
-    /// Needs the feature `http2`.
-    #[cfg(feature = "http2")]
-    fn http2_max_frame_size[S](sz: S) where [S: Into<Option<u32>>] |config| {
-        config.engine.http2.max_frame_size = sz.into().unwrap_or(MAX_FRAME);
-    }
-
-    /// Maximum size of an HTTP/2 response head, in bytes, plus 32 per field. Default 65,536.
-    ///
-    /// Needs the feature `http2`.
-    #[cfg(feature = "http2")]
-    fn http2_max_header_list_size(max_header_size_bytes: u32) |config| {
-        config.engine.http2.max_header_list_size = max_header_size_bytes;
-    }
-
-    /// Interval between PINGs on an HTTP/2 connection; `None` disables them. Default `None`.
-    ///
-    /// Needs the feature `http2`.
-    #[cfg(feature = "http2")]
-    fn http2_keep_alive_interval[I](interval: I) where [I: Into<Option<Duration>>] |config| {
-        config.engine.http2.ping_interval = interval.into();
-    }
-
-    /// How long a PING may stay unacknowledged before the connection is closed. Default 20 s.
-    ///
-    /// Needs the feature `http2`.
-    #[cfg(feature = "http2")]
-    fn http2_keep_alive_timeout(timeout: Duration) |config| {
-        config.engine.http2.ping_timeout = timeout;
-    }
-
-    /// Whether idle connections are pinged as well, if an interval is set. Default false.
-    ///
-    /// Needs the feature `http2`.
-    #[cfg(feature = "http2")]
-    fn http2_keep_alive_while_idle(enabled: bool) |config| {
-        config.engine.http2.ping_while_idle = enabled;
-    }
-
-    /// Uses HTTP/3 only, with prior knowledge. `http` URLs and requests through a proxy then fail.
-    ///
-    /// For a single request, set its version to [`Version::HTTP_3`](crate::Version::HTTP_3); for an
-    /// origin, see [`ext::OriginOptions`](crate::ext::OriginOptions); where a server offers it, see
-    /// [`http3_discovery`](crate::ext::ClientBuilderExt::http3_discovery).
-    ///
-    /// Needs the feature `http3`.
-    #[cfg(feature = "http3")]
-    fn http3_prior_knowledge() |config| {
-        config.engine.http3.mode = dodici::Http3Mode::PriorKnowledge;
-    }
-
-    /// Whether safe requests without a body may be sent before the handshake of a resumed HTTP/3
-    /// connection is complete (0-RTT). An attacker can replay them. Default false.
-    ///
-    /// Needs the feature `http3`.
-    #[cfg(feature = "http3")]
-    fn tls_early_data(enabled: bool) |config| {
-        config.engine.http3.early_data = enabled;
-    }
-
-    /// Silence after which an HTTP/3 connection is lost. Default 30 s; the server may ask for less.
-    ///
-    /// Needs the feature `http3`.
-    #[cfg(feature = "http3")]
-    fn http3_max_idle_timeout(value: Duration) |config| {
-        config.engine.http3.idle_timeout = Some(value);
-    }
-
-    /// Bytes that the server may send ahead on one HTTP/3 stream. Default 1 MiB, at most 4 GiB.
-    ///
-    /// Needs the feature `http3`.
-    #[cfg(feature = "http3")]
-    fn http3_stream_receive_window(value: u64) |config| {
-        config.engine.http3.stream_window = saturated(value);
-    }
-
-    /// Bytes that the server may send ahead on all streams of an HTTP/3 connection, at most 4 GiB.
-    /// Default: the sum of all stream windows, so that unread responses never stall the others.
-    ///
-    /// Needs the feature `http3`.
-    #[cfg(feature = "http3")]
-    fn http3_conn_receive_window(value: u64) |config| {
-        config.engine.http3.connection_window = Some(saturated(value));
-    }
-
-    /// Bytes of request bodies that an HTTP/3 connection holds until the server has acknowledged
-    /// them, at most 4 GiB. Default 4 MiB.
-    ///
-    /// Needs the feature `http3`.
-    #[cfg(feature = "http3")]
-    fn http3_send_window(value: u64) |config| {
-        config.engine.http3.send_window = Some(saturated(value));
-    }
-
-    /// Uses BBR for congestion control of HTTP/3 connections, which is experimental. Default:
-    /// CUBIC.
-    ///
-    /// Needs the feature `http3`.
-    #[cfg(feature = "http3")]
-    fn http3_congestion_bbr() |config| {
-        config.engine.http3.congestion = dodici::Congestion::Bbr;
-    }
-
-    /// Maximum size of an HTTP/3 response head, in bytes, plus 32 per field. Default 65,536.
-    ///
-    /// Needs the feature `http3`.
-    #[cfg(feature = "http3")]
-    fn http3_max_field_section_size(value: u64) |config| {
-        config.engine.http3.max_header_list_size = saturated(value);
-    }
-
-    /// No effect: reserved settings, frames and streams (RFC 9114, section 7.2.8) are never sent.
-    ///
-    /// Needs the feature `http3`.
-    #[cfg(feature = "http3")]
-    fn http3_send_grease(enabled: bool) |config| {
-        let _ = (enabled, config);
-    }
-
     /// Sets `TCP_NODELAY`. Default true.
     fn tcp_nodelay(enabled: bool) |config| {
         config.engine.connect.no_delay = enabled;
@@ -562,11 +408,6 @@ options! {
     |config| {
         config.layers.push(BoxCloneSyncServiceLayer::new(layer));
     }
-}
-
-#[cfg(feature = "http3")]
-fn saturated(value: u64) -> u32 {
-    u32::try_from(value).unwrap_or(u32::MAX)
 }
 
 /// Options whose blocking counterpart differs or does not exist.

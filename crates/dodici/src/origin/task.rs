@@ -77,6 +77,13 @@ async fn establish(
     if let Some(permit) = permit {
         link.count(permit);
     }
+    #[cfg_attr(
+        not(feature = "http3"),
+        expect(
+            clippy::infallible_destructuring_match,
+            reason = "there is one without HTTP/3"
+        )
+    )]
     let transport = match link {
         Link::Stream(transport) => transport,
         #[cfg(feature = "http3")]

@@ -114,6 +114,78 @@ pub trait Sink: Send {
     fn timings(&mut self, _timings: &RequestTimings) {}
 }
 
+/// Methods of a [`Sink`] with a field `sink`, to which they pass what they get: those that it does not
+/// change or watch.
+#[cfg(any(feature = "http3", feature = "tracing"))]
+macro_rules! pass_on {
+    ($($method:ident)*) => { $(crate::sink::pass_on!(@$method);)* };
+    (@assigned) => {
+        fn assigned(&mut self, conn: dodici_pool::ConnId) {
+            self.sink.assigned(conn);
+        }
+    };
+    (@informational) => {
+        fn informational(&mut self, head: &dodici_pool::ResponseHead) {
+            self.sink.informational(head);
+        }
+    };
+    (@data) => {
+        fn data(&mut self, chunk: bytes::Bytes) {
+            self.sink.data(chunk);
+        }
+        fn reads_in_place(&self) -> bool {
+            self.sink.reads_in_place()
+        }
+        fn read_in_place(
+            &mut self,
+            most: usize,
+            read: &mut dyn FnMut(&mut Vec<u8>) -> std::task::Poll<std::io::Result<usize>>,
+        ) -> std::task::Poll<std::io::Result<usize>> {
+            self.sink.read_in_place(most, read)
+        }
+    };
+    (@end) => {
+        fn end(&mut self, trailers: &dodici_pool::HeaderBlock) {
+            self.sink.end(trailers);
+        }
+        fn end_decoded(&mut self, trailers: &dodici_pool::HeaderBlock, received: u64) {
+            self.sink.end_decoded(trailers, received);
+        }
+    };
+    (@error) => {
+        fn error(&mut self, error: dodici_pool::Error) {
+            self.sink.error(error);
+        }
+    };
+    (@upgrade) => {
+        fn upgrade(
+            &mut self,
+            head: &dodici_pool::ResponseHead,
+            info: &crate::sink::ExchangeInfo,
+        ) {
+            self.sink.upgrade(head, info);
+        }
+    };
+    (@pull) => {
+        fn pull(&mut self, bytes: u32) {
+            self.sink.pull(bytes);
+        }
+    };
+    (@written) => {
+        fn written(&mut self) {
+            self.sink.written();
+        }
+    };
+    (@timings) => {
+        fn timings(&mut self, timings: &dodici_pool::RequestTimings) {
+            self.sink.timings(timings);
+        }
+    };
+}
+
+#[cfg(any(feature = "http3", feature = "tracing"))]
+pub(crate) use pass_on;
+
 /// Receives the events of one pool.
 ///
 /// # Examples

@@ -49,19 +49,16 @@ mod imp {
 
 #[cfg(feature = "tracing")]
 mod imp {
-    use std::io;
     use std::sync::Arc;
-    use std::task::Poll;
     use std::time::Duration;
 
-    use bytes::Bytes;
-    use dodici_pool::{ConnId, Error, Event, HeaderBlock, Origin, RequestTimings, ResponseHead};
+    use dodici_pool::{ConnId, Error, Event, HeaderBlock, Origin, ResponseHead};
     use tokio::time::Instant;
     use tracing::field::{Empty, display};
     use tracing::instrument::Instrumented;
     use tracing::{Instrument, Span, debug, debug_span, trace};
 
-    use crate::sink::{EventSink, ExchangeInfo, Sink};
+    use crate::sink::{EventSink, ExchangeInfo, Sink, pass_on};
 
     /// The target of spans and events of connections.
     const CONNECTION: &str = "dodici::connection";
@@ -253,10 +250,6 @@ mod imp {
     }
 
     impl Sink for Watched {
-        fn assigned(&mut self, conn: ConnId) {
-            self.sink.assigned(conn);
-        }
-
         fn informational(&mut self, head: &ResponseHead) {
             trace!(target: REQUEST, parent: &self.span, status = head.status, "informational");
             self.sink.informational(head);
@@ -265,22 +258,6 @@ mod imp {
         fn head(&mut self, head: &ResponseHead, info: &ExchangeInfo) {
             self.answered(head, info, "response");
             self.sink.head(head, info);
-        }
-
-        fn data(&mut self, chunk: Bytes) {
-            self.sink.data(chunk);
-        }
-
-        fn reads_in_place(&self) -> bool {
-            self.sink.reads_in_place()
-        }
-
-        fn read_in_place(
-            &mut self,
-            most: usize,
-            read: &mut dyn FnMut(&mut Vec<u8>) -> Poll<io::Result<usize>>,
-        ) -> Poll<io::Result<usize>> {
-            self.sink.read_in_place(most, read)
         }
 
         fn end(&mut self, trailers: &HeaderBlock) {
@@ -303,17 +280,11 @@ mod imp {
             self.sink.upgrade(head, info);
         }
 
-        fn pull(&mut self, bytes: u32) {
-            self.sink.pull(bytes);
-        }
-
         fn written(&mut self) {
             self.written.get_or_insert_with(|| self.begun.elapsed());
             self.sink.written();
         }
 
-        fn timings(&mut self, timings: &RequestTimings) {
-            self.sink.timings(timings);
-        }
+        pass_on!(assigned data pull timings);
     }
 }

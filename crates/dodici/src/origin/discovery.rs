@@ -6,23 +6,20 @@
 //! requests. Later connections are raced: HTTP/3 has a head start, and what is connected first
 //! wins; only then is a request written. See [`Alternatives`] for what is remembered.
 
-use std::io;
 use std::pin::Pin;
 use std::sync::{Arc, Weak};
-use std::task::Poll;
 use std::time::Duration;
 
-use bytes::Bytes;
 use dodici_pool::{
     AltSvc, Alternative, Alternatives, CloseReason, ConnId, ConnectInfo, Error, HEAD_START,
-    HeaderBlock, Protocol, RequestTimings, ResponseHead,
+    Protocol, ResponseHead,
 };
 use parking_lot::Mutex;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::{PoolInner, now};
 use crate::connect::{Connector, Link, Quic};
-use crate::sink::{ExchangeInfo, Sink};
+use crate::sink::{ExchangeInfo, Sink, pass_on};
 
 /// How long the connection of a trial is kept for the pool's next one. Long enough for a request that
 /// is being dispatched, short enough that no server has given it up.
@@ -262,60 +259,10 @@ impl Listening {
 }
 
 impl Sink for Listening {
-    fn assigned(&mut self, conn: ConnId) {
-        self.sink.assigned(conn);
-    }
-
-    fn informational(&mut self, head: &ResponseHead) {
-        self.sink.informational(head);
-    }
-
     fn head(&mut self, head: &ResponseHead, info: &ExchangeInfo) {
         self.listen(head);
         self.sink.head(head, info);
     }
 
-    fn data(&mut self, chunk: Bytes) {
-        self.sink.data(chunk);
-    }
-
-    fn reads_in_place(&self) -> bool {
-        self.sink.reads_in_place()
-    }
-
-    fn read_in_place(
-        &mut self,
-        most: usize,
-        read: &mut dyn FnMut(&mut Vec<u8>) -> Poll<io::Result<usize>>,
-    ) -> Poll<io::Result<usize>> {
-        self.sink.read_in_place(most, read)
-    }
-
-    fn end(&mut self, trailers: &HeaderBlock) {
-        self.sink.end(trailers);
-    }
-
-    fn end_decoded(&mut self, trailers: &HeaderBlock, received: u64) {
-        self.sink.end_decoded(trailers, received);
-    }
-
-    fn error(&mut self, error: Error) {
-        self.sink.error(error);
-    }
-
-    fn upgrade(&mut self, head: &ResponseHead, info: &ExchangeInfo) {
-        self.sink.upgrade(head, info);
-    }
-
-    fn pull(&mut self, bytes: u32) {
-        self.sink.pull(bytes);
-    }
-
-    fn written(&mut self) {
-        self.sink.written();
-    }
-
-    fn timings(&mut self, timings: &RequestTimings) {
-        self.sink.timings(timings);
-    }
+    pass_on!(assigned informational data end error upgrade pull written timings);
 }

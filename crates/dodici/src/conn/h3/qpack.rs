@@ -4,9 +4,11 @@
 //! So streams do not wait for each other, a section costs no memory beyond its fields, and what
 //! cannot be decoded is an error of one stream or of the peer. Has no I/O.
 
+mod names;
 mod table;
 
-use self::table::{FIELDS, find};
+use self::names::find;
+use self::table::FIELDS;
 use super::{Violation, code};
 use crate::conn::huffman::Huffman;
 

@@ -1,7 +1,5 @@
 //! Names of the static table.
 
-use super::table::FIELDS;
-
 /// Where a name is in the table: the first entry with it, and how many follow one another.
 pub(super) fn find(name: &str) -> Option<(usize, usize)> {
     let found = match name {
@@ -48,6 +46,7 @@ pub(super) fn find(name: &str) -> Option<(usize, usize)> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::table::FIELDS;
     use super::*;
 
     #[test]

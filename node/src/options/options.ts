@@ -222,7 +222,7 @@ for (const { name, isKept } of [...CLIENT_OPTIONS, ...POOL_OPTIONS, ...H2_OPTION
 }
 
 /** Options of clients and pools that undici does not have. */
-const OWN_OPTIONS: ReadonlySet<string> = new Set([
+export const OWN_OPTIONS: ReadonlySet<string> = new Set([
   'allowH3',
   'decompress',
   'dns',

@@ -6,6 +6,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 import * as dodici from '../../src/index';
 import { CLIENT_OPTIONS, H2_OPTIONS, POOL_OPTIONS } from '../../src/options/generated';
+import { OWN_OPTIONS } from '../../src/options/options';
 import type { Dispatcher } from '../../src/undici/undici';
 import { httpOrigin, type Origin } from '../support/servers';
 import { connectProxy, type Tunnel } from '../support/tunnels';
@@ -59,21 +60,9 @@ const REASONS: Record<string, string> = {
   'useH2c Pool': 'undici 7 copies it through JSON, too',
 };
 
-/** Options that undici does not have. */
-const OWN = [
-  'allowH3',
-  'decompress',
-  'dns',
-  'h3',
-  'h3EarlyData',
-  'maxIdleConnections',
-  'minBodyRate',
-  'timings',
-  'totalTimeout',
-] as readonly string[];
 const NAMES = [...CLIENT_OPTIONS, ...POOL_OPTIONS, ...H2_OPTIONS]
   .map(({ name }) => name)
-  .filter((name) => !OWN.includes(name));
+  .filter((name) => !OWN_OPTIONS.has(name));
 const LEGACY = [
   'socketTimeout',
   'requestTimeout',

@@ -41,15 +41,8 @@ export async function minimalServer(options) {
   if (waits) args.push('--waits');
   if (unix) args.push('--unix', join(directory, 'server.sock'));
   else if (ports > 1) args.push('--ports', String(ports));
-  const child = spawn(executable('dodici-bench-server'), args, {
-    stdio: ['pipe', 'pipe', 'inherit'],
-  });
-  const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
-  const { value } = await lines.next();
-  if (value === undefined) throw new Error('dodici-bench-server ended before it listened');
-  const address = JSON.parse(value);
+  const { address, ...server } = await ourServer('dodici-bench-server', args, { directory });
   const ca = tls ? join(directory, 'ca.pem') : undefined;
-  const nextAccount = async () => JSON.parse((await lines.next()).value);
   return {
     args: [
       ...(address.path
@@ -61,6 +54,29 @@ export async function minimalServer(options) {
       ...(tls ? ['--ca', ca] : []),
     ],
     env: trusting(ca),
+    ...server,
+  };
+}
+
+/**
+ * Starts one of our servers, which says where it listens and, for each line that it gets and at its
+ * end, what it has served.
+ *
+ * @param {string} program
+ * @param {string[]} args
+ * @param {object} options
+ * @param {string} [options.directory] deleted at its end
+ * @param {import('./far.mjs').Place} [options.at] where it runs
+ */
+async function ourServer(program, args, { directory, at = HERE }) {
+  const [name, ...given] = [...at.enter, executable(program), ...args];
+  const child = spawn(name, given, { stdio: ['pipe', 'pipe', 'inherit'] });
+  const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
+  const { value } = await lines.next();
+  if (value === undefined) throw new Error(`${program} ended before it listened`);
+  const nextAccount = async () => JSON.parse((await lines.next()).value);
+  return {
+    address: JSON.parse(value),
     account() {
       child.stdin.write('\n');
       return nextAccount();
@@ -72,30 +88,6 @@ export async function minimalServer(options) {
       await ended;
       if (directory) rmSync(directory, { recursive: true });
       return account;
-    },
-  };
-}
-
-/** Listening sockets of one process: as many connections must fit beside them. */
-const PORTS = 5000;
-
-/**
- * Minimal servers with any number of origins together.
- *
- * @param {{ bytes: number, origins: number }} options
- * @returns {Promise<Origin>}
- */
-export async function minimalServers({ bytes, origins }) {
-  const servers = [];
-  for (let left = origins; left > 0; left -= PORTS) {
-    servers.push(await minimalServer({ bytes, ports: Math.min(left, PORTS) }));
-  }
-  return {
-    args: servers.flatMap(({ args }) => args),
-    async stop() {
-      const accounts = await Promise.all(servers.map((server) => server.stop()));
-      const sum = (key) => accounts.reduce((all, account) => all + account[key], 0);
-      return { requests: sum('requests'), connections: sum('connections') };
     },
   };
 }
@@ -272,28 +264,12 @@ export async function nghttpd({ bytes, at = HERE }) {
 export async function h3Server({ bytes, at = HERE }) {
   const directory = folder(true);
   const args = ['--tls', directory, '--body', String(bytes), '--listen', `${at.address}:0`];
-  const [name, ...given] = [...at.enter, executable('dodici-bench-h3'), ...args];
-  const child = spawn(name, given, { stdio: ['pipe', 'pipe', 'inherit'] });
-  const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
-  const { value } = await lines.next();
-  if (value === undefined) throw new Error('dodici-bench-h3 ended before it listened');
+  const { address, ...server } = await ourServer('dodici-bench-h3', args, { directory, at });
   const ca = join(directory, 'ca.pem');
-  const nextAccount = async () => JSON.parse((await lines.next()).value);
   return {
-    args: ['--origin', `https://${at.address}:${JSON.parse(value).port}`, '--ca', ca, '--http3'],
+    args: ['--origin', `https://${at.address}:${address.port}`, '--ca', ca, '--http3'],
     env: trusting(ca),
-    account() {
-      child.stdin.write('\n');
-      return nextAccount();
-    },
-    async stop() {
-      const ended = once(child, 'exit');
-      child.stdin.end();
-      const account = await nextAccount();
-      await ended;
-      rmSync(directory, { recursive: true });
-      return account;
-    },
+    ...server,
   };
 }
 

@@ -43,6 +43,9 @@ mod tuning;
 /// For tests, fuzzing and benchmarks of the decoder alone.
 #[doc(hidden)]
 pub use conn::framing;
+#[cfg(feature = "http3")]
+#[doc(hidden)]
+pub use conn::h3::decoders as http3_decoders;
 
 pub use client::{
     ConnectionBook, IncomingBody, LastLook, OnInformational, OnTimings, OnWritten, RawHeaders,

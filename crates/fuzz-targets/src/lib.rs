@@ -11,6 +11,7 @@
 
 mod codings;
 mod framing;
+mod http3;
 mod peers;
 mod records;
 mod texts;
@@ -24,6 +25,8 @@ pub const TARGETS: &[Target] = &[
     ("http1_chunked", framing::http1_chunked),
     ("http2_frames", peers::http2_frames),
     ("http2_hpack", peers::http2_hpack),
+    ("h3_frames", http3::h3_frames),
+    ("qpack", http3::qpack),
     ("proxy_http", peers::proxy_http),
     ("proxy_socks", peers::proxy_socks),
     ("wire_submissions", records::submissions),

@@ -6,11 +6,13 @@
 //! - `control`: what the peer sends on streams of its own: settings, GOAWAY.
 //! - `conn`: the connection: opens streams, is driven; `shared`: what its streams see of it.
 //! - `stream`: one request stream, both directions; `outgoing`: what it has to send.
+//! - `decoders`: the decoders of all of this alone, for fuzzing.
 //!
 //! Must not know pools, queues, sinks or other connections.
 
 mod conn;
 mod control;
+pub mod decoders;
 mod frames;
 mod head;
 mod outgoing;

@@ -4,6 +4,7 @@
 
 mod floods;
 mod limits;
+mod pieces;
 mod refusals;
 mod steps;
 mod support;

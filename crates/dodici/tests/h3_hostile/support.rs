@@ -2,11 +2,14 @@
 
 use std::num::NonZeroU32;
 use std::sync::LazyLock;
+use std::sync::mpsc::{Sender, channel};
+use std::time::Duration;
 
 use dodici::{Error, Http3Mode, Origin, OriginConfig, RootSource, Scheme};
 use dodici_testkit::h3::quic::Builder;
 use dodici_testkit::recording::Seen;
 use dodici_testkit::{Authority, Client, Leaf, QuicPeer, ServerTls, Terminal};
+use tokio::task::JoinHandle;
 
 static AUTHORITY: LazyLock<Authority> = LazyLock::new(|| Authority::new("dodici test"));
 static LEAF: LazyLock<Leaf> = LazyLock::new(|| AUTHORITY.localhost());
@@ -45,5 +48,30 @@ pub(crate) fn outcome(seen: &Seen) -> Result<&[u8], &Error> {
     match &seen.terminal.as_ref().unwrap().1 {
         Terminal::End(_) => Ok(&seen.body),
         Terminal::Error(error) => Err(error),
+    }
+}
+
+/// While it exists, the runtime's clock stands still, and no timer of the engine fires.
+pub(crate) struct Standstill {
+    end: Sender<()>,
+    held: JoinHandle<()>,
+}
+
+impl Standstill {
+    /// In a test with one thread.
+    pub(crate) fn begin() -> Self {
+        tokio::time::pause();
+        let (end, ended) = channel();
+        // A paused clock jumps to the next timer when all tasks wait, but not while such a thread runs.
+        let held = tokio::task::spawn_blocking(move || {
+            // After so long something hangs, and the timers may say so.
+            let _end = ended.recv_timeout(Duration::from_secs(60));
+        });
+        Self { end, held }
+    }
+
+    pub(crate) async fn end(self) {
+        drop(self.end);
+        self.held.await.unwrap();
     }
 }

@@ -7,7 +7,7 @@ use dodici_testkit::h3::quic::Greeting;
 use dodici_testkit::h3::relay::{Fate, Way, version_negotiation};
 use dodici_testkit::{Client, H3Origin, Signal, UdpRelay, Watched, within};
 
-use crate::support::{client, config, listen, single, tls};
+use crate::support::{Standstill, client, config, listen, single, tls};
 
 #[tokio::test]
 async fn an_attempt_that_is_answered_with_retry_is_made_again() {
@@ -65,21 +65,14 @@ async fn a_port_where_nobody_listens_fails_the_request() {
 #[cfg(target_os = "linux")]
 #[tokio::test]
 async fn a_port_where_nobody_listens_is_noticed_before_any_timer() {
-    tokio::time::pause();
-    // Until this ends, the clock stands still, and so does every timer of the engine.
-    let (sender, receiver) = std::sync::mpsc::channel::<()>();
-    let standstill = tokio::task::spawn_blocking(move || {
-        // It ends with the test, or once the request has hung for long enough.
-        let _ended = receiver.recv_timeout(Duration::from_secs(60));
-    });
+    let standstill = Standstill::begin();
     let begun = tokio::time::Instant::now();
     // Reserved, and served by nobody.
     let client = client(1, config());
     let error = client.get("/").error().await;
     assert_eq!(begun.elapsed(), Duration::ZERO, "{error:?}");
     assert_eq!(error.kind(), ErrorKind::Connect, "{error:?}");
-    drop(sender);
-    standstill.await.unwrap();
+    standstill.end().await;
     client.shut_down().await;
 }
 

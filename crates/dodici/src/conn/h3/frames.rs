@@ -158,6 +158,11 @@ impl Frames {
         }
     }
 
+    /// Whether more of a DATA frame has to follow.
+    pub(super) fn is_inside_data(&self) -> bool {
+        matches!(self.state, State::Data(_))
+    }
+
     /// Whether the stream may end here.
     pub(super) fn is_complete(&self) -> bool {
         matches!(self.state, State::Header) && self.header.is_empty()

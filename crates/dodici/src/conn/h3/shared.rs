@@ -5,15 +5,22 @@
 use std::borrow::Cow;
 use std::collections::{HashMap, VecDeque};
 use std::task::{Context, Waker};
+use std::time::Duration;
 
 use dodici_pool::{CloseReason, Error, ErrorKind, Http3Config, Phase};
 use quinn_proto::{ConnectionError, Dir, Event, ReadError, StreamEvent, StreamId, VarInt};
+use tokio::time::Instant;
 
 use super::control::{Fate, Peer, PeerStream, preface};
 use super::outgoing::Outgoing;
 use super::{Violation, code, code_name};
+use crate::clock::Timer;
 use crate::conn::eof::{Ended, socket_error};
 use crate::connect::{Progress, Quic};
+
+/// How long a small piece of a body is held while more of its frame is to come. 1 ms: the shortest
+/// that the runtime's timers have. The end of a frame is never held.
+const HOLD: Duration = Duration::from_millis(1);
 
 /// See the module.
 pub(super) struct Shared {
@@ -41,6 +48,12 @@ pub(super) struct Shared {
     /// What was sent early was lost, with the connection.
     pub(super) early_lost: bool,
     pub(super) ended: Option<Ended>,
+    /// Streams that hold a piece, and until when.
+    held: Vec<StreamId>,
+    until: Option<Instant>,
+    /// How often they have been told to deliver it.
+    released: u64,
+    timer: Timer,
 }
 
 impl Shared {
@@ -62,6 +75,10 @@ impl Shared {
             too_early: false,
             early_lost: false,
             ended: None,
+            held: Vec::new(),
+            until: None,
+            released: 0,
+            timer: Timer::new(),
         };
         shared.refill();
         let conn = &mut shared.quic.conn;
@@ -112,6 +129,7 @@ impl Shared {
         let socket = self.quic.socket_info();
         self.ended
             .get_or_insert_with(|| (reason, error.with_socket(socket)));
+        self.release();
     }
 
     fn wake(&self, id: StreamId) {
@@ -123,6 +141,32 @@ impl Shared {
     fn wake_opener(&mut self) {
         if let Some(opener) = self.opener.take() {
             opener.wake();
+        }
+    }
+
+    /// A stream holds a small piece, until [`Shared::released`] changes, when it is woken. False if it
+    /// must not.
+    pub(super) fn hold(&mut self, id: StreamId) -> bool {
+        if self.ended.is_some() {
+            return false;
+        }
+        self.held.push(id);
+        if self.until.is_none() {
+            self.until = Some(Instant::now() + HOLD);
+            self.wake_driver();
+        }
+        true
+    }
+
+    pub(super) fn released(&self) -> u64 {
+        self.released
+    }
+
+    fn release(&mut self) {
+        self.until = None;
+        self.released += 1;
+        for id in std::mem::take(&mut self.held) {
+            self.wake(id);
         }
     }
 
@@ -271,8 +315,11 @@ impl Shared {
                     self.early_lost |= self.quic.conn.is_handshaking();
                     return self.fail_socket(CloseReason::IoError, &error);
                 }
-                Progress::Nothing => return,
+                Progress::Nothing => break,
             }
+        }
+        if self.timer.poll_reached(cx, self.until) {
+            self.release();
         }
     }
 }

@@ -19,7 +19,7 @@ use crate::conn::multiplexed::{MultiplexedStream, Received, StreamFailure};
 /// Bytes taken from QUIC at a time. 64 KiB: a paused reader may hold as much beyond its window.
 const READ: usize = 64 * 1024;
 
-/// Packets of a body are merged up to this length. 16 KiB: as long as the frames of HTTP/2.
+/// Pieces of a body are merged up to this length. 16 KiB: as long as the frames of HTTP/2.
 const MERGED: usize = 16 * 1024;
 
 /// Bytes of a body that one DATA frame takes. 64 KiB: a slice of a streamed body.
@@ -55,6 +55,10 @@ pub(crate) struct H3Stream {
     frames: Frames,
     /// Parsed, not returned.
     next: Option<Piece>,
+    /// Of a body, not returned while more of its frame may be about to arrive.
+    joined: BytesMut,
+    /// [`Shared::hold`]'s number, if that was called for what is in `joined`.
+    held: Option<u64>,
     due: Due,
     trailers: Option<HeaderBlock>,
     ended: Option<Ended>,
@@ -85,6 +89,8 @@ impl H3Stream {
             chunks: VecDeque::new(),
             frames: Frames::new(most_fields as u64),
             next: None,
+            joined: BytesMut::new(),
+            held: None,
             due: Due::Head,
             trailers: None,
             ended: None,
@@ -131,7 +137,19 @@ impl H3Stream {
         loop {
             match self.next_piece() {
                 Err(violation) => return self.violate(violation),
+                Ok(Some(Piece::Data(data))) if self.due == Due::Body => {
+                    if let Some(data) = self.join(data) {
+                        return Poll::Ready(Ok(Received::Data(data)));
+                    }
+                    continue;
+                }
                 Ok(Some(piece)) => {
+                    if piece != Piece::Idle
+                        && let Some(data) = self.take_joined()
+                    {
+                        self.next = Some(piece);
+                        return Poll::Ready(Ok(Received::Data(data)));
+                    }
                     if let Some(received) = self.take(piece, head) {
                         return Poll::Ready(received);
                     }
@@ -139,13 +157,19 @@ impl H3Stream {
                 }
                 Ok(None) => {}
             }
+            if self.ended.is_none() && self.read() {
+                continue;
+            }
+            if !self.is_held()
+                && let Some(data) = self.take_joined()
+            {
+                return Poll::Ready(Ok(Received::Data(data)));
+            }
             if let Some(ended) = self.ended {
                 return self.end(ended);
             }
-            if !self.read() {
-                self.wake_later(cx);
-                return Poll::Pending;
-            }
+            self.wake_later(cx);
+            return Poll::Pending;
         }
     }
 
@@ -246,11 +270,7 @@ impl H3Stream {
                     Err(why) => Some(self.undecoded(why)),
                 }
             }
-            (Piece::Data(data), Due::Body) => Some(match self.merge(data) {
-                Ok(data) => Ok(Received::Data(data)),
-                Err(violation) => self.violation(violation),
-            }),
-            (Piece::Data(_), Due::Head) => Some(self.violation(Violation::new(
+            (Piece::Data(_), Due::Head | Due::Body) => Some(self.violation(Violation::new(
                 code::FRAME_UNEXPECTED,
                 "DATA before a response",
             ))),
@@ -261,33 +281,48 @@ impl H3Stream {
         }
     }
 
-    /// Packets are small: what is there of a body is delivered in larger pieces.
-    fn merge(&mut self, first: Bytes) -> Result<Bytes, Violation> {
-        if first.len() >= MERGED / 2 {
-            return Ok(first);
-        }
-        let mut merged: Option<BytesMut> = None;
-        loop {
-            match self.next_piece()? {
-                Some(Piece::Data(more)) => {
-                    let merged = merged.get_or_insert_with(|| {
-                        let mut merged = BytesMut::with_capacity(MERGED);
-                        merged.extend_from_slice(&first);
-                        merged
-                    });
-                    if merged.len() + more.len() > MERGED {
-                        self.next = Some(Piece::Data(more));
-                        break;
-                    }
-                    merged.extend_from_slice(&more);
-                }
-                other => {
-                    self.next = other;
-                    break;
-                }
+    /// Packets are small, and a server's connection carries those of many streams in turn: the
+    /// pieces of a body are merged. Returns one that is large enough.
+    fn join(&mut self, mut data: Bytes) -> Option<Bytes> {
+        if self.joined.is_empty() {
+            if data.len() >= MERGED / 2 {
+                return Some(data);
             }
+            self.joined.reserve(MERGED);
         }
-        Ok(merged.map_or(first, BytesMut::freeze))
+        let room = MERGED - self.joined.len();
+        self.joined
+            .extend_from_slice(&data.split_to(room.min(data.len())));
+        if self.joined.len() < MERGED {
+            return None;
+        }
+        if !data.is_empty() {
+            self.next = Some(Piece::Data(data));
+        }
+        self.take_joined()
+    }
+
+    fn take_joined(&mut self) -> Option<Bytes> {
+        self.held = None;
+        (!self.joined.is_empty()).then(|| self.joined.split().freeze())
+    }
+
+    /// Whether what is joined waits for more of its frame, as in HTTP/2, where a frame is delivered
+    /// once it is complete, but not for long.
+    fn is_held(&mut self) -> bool {
+        if self.joined.is_empty() || self.ended.is_some() || !self.frames.is_inside_data() {
+            return false;
+        }
+        let mut shared = self.shared.lock();
+        let now = shared.released();
+        let held = match self.held {
+            Some(number) => number == now,
+            None => shared.hold(self.id),
+        };
+        if held {
+            self.held = Some(now);
+        }
+        held
     }
 
     fn end(&mut self, ended: Ended) -> Poll<Result<Received, StreamFailure>> {

@@ -11,6 +11,9 @@ import { APIS, KIND_NAMES, openClient } from './lib/clients.mjs';
 import { parseOptions, target } from './lib/target.mjs';
 import { threadCpuClock } from './lib/thread-cpu.mjs';
 
+/** One request in SAMPLE is timed: enough for percentiles, too few to slow down any client. */
+const SAMPLE = 8;
+
 const HELP = `Usage: node bench/load.mjs --module PATH --origin URL [options]
 
   --module PATH       the client's module: CommonJS or ES
@@ -24,11 +27,10 @@ const HELP = `Usage: node bench/load.mjs --module PATH --origin URL [options]
   --busy MS           keep the JavaScript thread busy this long in every TURN
   --turn MS           length of a turn (default 25)
   --burst N           start this many requests per turn, instead of keeping some in flight
+  --time-each         time every request, not one in ${SAMPLE}
   --bytes N           expected size of every body; anything else is an error
 `;
 
-/** One request in SAMPLE is timed: enough for percentiles, too few to slow down any client. */
-const SAMPLE = 8;
 /** Maximum number of timed requests; newer ones replace older ones. */
 const SAMPLES = 1 << 18;
 
@@ -41,6 +43,7 @@ const options = parseOptions(HELP, {
   busy: { type: 'string' },
   turn: { type: 'string', default: '25' },
   burst: { type: 'string' },
+  'time-each': { type: 'boolean', default: false },
   bytes: { type: 'string' },
 });
 
@@ -50,7 +53,7 @@ const client = await openClient(options.kind, file, aim, options.api);
 const concurrency = Number(options.concurrency ?? aim.connections * aim.pipelining);
 const expectedBytes = options.bytes === undefined ? undefined : Number(options.bytes);
 const limit = options.requests === undefined ? Infinity : Number(options.requests);
-const timeEach = concurrency === 1 ? 1 : SAMPLE;
+const timeEach = concurrency === 1 || options['time-each'] ? 1 : SAMPLE;
 const threadCpu = threadCpuClock();
 
 let running = true;

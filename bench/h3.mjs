@@ -4,7 +4,7 @@
 // of the packets in each direction (lib/far.mjs); without root they are left out, by name. What clients
 // send is compared with the bytes that the HTTP/3 server counts.
 //
-// Writes bench/results/h3.json.
+// Writes bench/results/h3.json, from which `just bench-publish` writes docs/benchmarks.md.
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { arch, cpus, platform } from 'node:os';
@@ -15,7 +15,7 @@ import { far, HERE, impossible } from './lib/far.mjs';
 import { FIGURES, format, judge } from './lib/figures.mjs';
 import { h3Server, hasNghttpd, nghttpd } from './lib/origins.mjs';
 import { benchNode, ours, RESULTS } from './lib/paths.mjs';
-import { compared, versions } from './lib/peers.mjs';
+import { BUN, compared, versions } from './lib/peers.mjs';
 
 const KIB = 1024;
 const GIB = KIB ** 3;
@@ -29,7 +29,7 @@ const CLIENTS = {
   [H2]: { peer: 'dodici', protocol: 'h2' },
   [H3]: { peer: 'dodici', protocol: 'h3' },
   'impit over HTTP/3': { peer: 'impit', protocol: 'h3' },
-  'Bun over HTTP/3': { peer: 'Bun fetch', kind: 'fetch', protocol: 'h3' },
+  'Bun over HTTP/3': { peer: BUN, kind: 'fetch', protocol: 'h3' },
 };
 const BOTH = [H2, H3];
 const ALL = Object.keys(CLIENTS);
@@ -171,10 +171,14 @@ if (loads.length < (only?.length ?? 1)) {
 const chosen = options.clients.split(',');
 
 const report = {
+  of: 'h3',
   taken: new Date().toISOString(),
   machine: `${cpus().length} × ${cpus()[0].model.trim()}, ${platform()} ${arch()}`,
   node: execFileSync(options.node, ['--version'], { encoding: 'utf8' }).trim(),
-  versions: versions(),
+  versions: {
+    ...versions(),
+    bun: execFileSync(compared(BUN).runtime, ['--version']).toString().trim(),
+  },
   rounds: Number(options.rounds),
   seconds: Number(options.seconds),
   rows: [],
@@ -242,7 +246,8 @@ async function measured(load) {
       },
     });
     process.stdout.write('\n');
-    const row = { id: load.id, title: load.title, clients: results, failed };
+    const { id, title, figures } = load;
+    const row = { id, title, figures, clients: results, failed };
     const base = results[H2]?.median;
     row.verdicts = (load.targets ?? []).flatMap((target) =>
       base && results[H3] ? [judge(target, results[H3].median, base)] : [],

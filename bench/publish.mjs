@@ -1,10 +1,10 @@
 // `just bench-publish`: makes a run's report the published one: bench/baseline.json, the plots in
-// docs/, and the section of docs/benchmarks.md between two markers. A report of `just bench-scale` has
-// a section and a plot of its own, and no baseline.
+// docs/, and the section of docs/benchmarks.md between two markers. Reports of `just bench-scale` and
+// `just bench-h3` have sections of their own, and no baseline.
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { BASELINE, merged, read, REPORT, write } from './lib/baseline.mjs';
-import { format } from './lib/figures.mjs';
+import { FIGURES, format } from './lib/figures.mjs';
 import { amount } from './lib/growth.mjs';
 import { ROOT } from './lib/paths.mjs';
 import { growthPlot, plots } from './plot.mjs';
@@ -14,7 +14,7 @@ const HELP = `Usage: just bench-publish [REPORT.json]
 
   REPORT.json   of a run on an idle machine (default bench/results/bench.json); loads that it
                 lacks keep their place in the baseline, the plots and docs/benchmarks.md.
-                That of "just bench-scale" is published beside it
+                Those of "just bench-scale" and "just bench-h3" are published beside it
 `;
 const DOCS = join(ROOT, 'docs');
 const PAGE = join(DOCS, 'benchmarks.md');
@@ -36,7 +36,9 @@ const [file = REPORT] = positionals;
 if (!existsSync(file)) fail(`${file} is missing: run "just bench"`);
 
 const report = read(file);
-const written = report.ranges ? await publishGrowth(report) : await publishLoads(report);
+const kind = report.ranges ? 'scale' : report.of;
+const publish = { scale: publishGrowth, h3: publishHttp3 }[kind] ?? publishLoads;
+const written = await publish(report);
 console.log(['docs/benchmarks.md', ...written].join('\n'));
 
 async function publishLoads(run) {
@@ -54,6 +56,11 @@ async function publishGrowth(run) {
   writeFileSync(join(DOCS, 'bench-scale.svg'), await growthPlot(run));
   writeSection('bench-scale', [growthTable(run), image, pointsTable(run)]);
   return ['docs/bench-scale.svg'];
+}
+
+function publishHttp3(run) {
+  writeSection('bench-h3', [http3Table(run)]);
+  return [];
 }
 
 /** @param {string} name @param {string[]} paragraphs */
@@ -101,6 +108,28 @@ function pointsTable({ ranges }) {
   const names = ['requests/s', 'process µs', 'JS thread µs', 'p99 ms', 'loop ms', 'RSS MB'];
   const heading = ['', ...names.flatMap((name) => [`${name}: undici`, 'dodici'])];
   return markdown(heading, lines);
+}
+
+/** Every client of every load of `just bench-h3`. */
+function http3Table({ rows, versions, node, machine, rounds }) {
+  const costs = ['jsCpu', 'processCpu', 'p50', 'p95', 'p99'];
+  const lines = rows.flatMap(({ title, clients, failed, figures }) => {
+    const large = figures.includes('megabytesPerSecond');
+    const [pace, unit] = large ? ['megabytesPerSecond', ' MB/s'] : ['throughput', '/s'];
+    const cost = (median, key) => {
+      if (!figures.includes(key)) return '';
+      return large ? `${format(median[key] / 1e3, 0)} ms` : format(median[key], 1);
+    };
+    const measured = Object.entries(clients).map(([name, { median }]) => [
+      name,
+      `${format(median[pace], 0)}${unit}`,
+      ...costs.map((key) => cost(median, key)),
+    ]);
+    const missing = Object.keys(failed).map((name) => [name, 'failed', ...costs.map(() => '')]);
+    return [...measured, ...missing].map((line, place) => [place === 0 ? title : '', ...line]);
+  });
+  const heading = ['', '', 'pace', ...costs.map((key) => FIGURES[key].heading)];
+  return `Medians of ${rounds} alternating rounds, Node ${node}, Bun ${versions.bun}, impit ${versions.impit}, ${machine}. CPU time is per request:\n\n${markdown(heading, lines)}`;
 }
 
 /** The loads with their own targets, one line each: requests per second, and cost per request. */

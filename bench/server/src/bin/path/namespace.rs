@@ -9,6 +9,13 @@ use crate::tun;
 /// Packets that may wait in the device: more than a window that a client may send at once.
 const QUEUE: &str = "10000";
 
+/// Of both ends.
+const NETWORK: &str = "10.77.0.0/30";
+
+/// The congestion control of TCP: that of QUIC is CUBIC as well. Whatever the system has chosen, such as
+/// one that ignores losses, would be compared instead of the protocols.
+const CONGESTION: &str = "cubic";
+
 /// Dropping it deletes the namespace.
 pub(crate) struct Namespace {
     name: String,
@@ -58,6 +65,11 @@ impl Namespace {
             "txqueuelen",
             QUEUE,
             "up",
+        ])?;
+        // The system may not let a namespace choose it for all routes.
+        ip(&[
+            "-n", name, "route", "replace", NETWORK, "dev", &device, "src", address, "congctl",
+            CONGESTION,
         ])?;
         Ok(this)
     }

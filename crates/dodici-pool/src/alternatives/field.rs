@@ -1,5 +1,6 @@
 //! The value of an Alt-Svc field (RFC 7838, section 3). Pure.
 
+use std::net::Ipv6Addr;
 use std::time::Duration;
 
 use super::Alternative;
@@ -146,7 +147,13 @@ impl Reader<'_> {
             .ok()
             .filter(|port| is_number && *port > 0)?;
         let host = if named.is_empty() { host } else { named };
-        let plausible = host.bytes().all(|byte| byte.is_ascii_graphic());
+        // RFC 3986, section 3.2.2: brackets enclose an IPv6 address.
+        let plausible = match named.strip_prefix('[') {
+            Some(rest) => rest
+                .strip_suffix(']')
+                .is_some_and(|address| address.parse::<Ipv6Addr>().is_ok()),
+            None => host.bytes().all(|byte| byte.is_ascii_graphic()),
+        };
         Some((speaks_http3 && plausible).then(|| Offer {
             alternative: Alternative::new(host, port),
             max_age,
@@ -214,6 +221,13 @@ mod tests {
         assert_eq!(offers(&[value]), [own(444)]);
         assert_eq!(offers(&[r#"h2=":443""#]), []);
         assert_eq!(offers(&[r#"h3=":443"; persist=2"#]), [own(443)]);
+    }
+
+    #[test]
+    fn brackets_without_an_address_name_no_host() {
+        for value in [r#"h3="[]:443""#, r#"h3="[x]:443""#, r#"h3="[::1:443""#] {
+            assert_eq!(offers(&[value]), [], "{value}");
+        }
     }
 
     #[test]

@@ -24,27 +24,9 @@ import { ResponseBody } from './response-body';
 import { fieldOf } from './response-head';
 import { follow, type Follower, unfollow } from './signals';
 import { Timing } from './timing';
+import { bodyClosed, type OpenBody, watchBody } from './unread';
 
 type Response = InstanceType<typeof peer.Response>;
-
-/** A body of a response, and what to cancel when neither is reachable any more. */
-const unread = new FinalizationRegistry<IncomingBody>((body) => body.abandon(abortError()));
-
-/** Bodies of this turn that have not ended: a short one usually ends in the same turn. */
-let young: { readonly body: ResponseBody; readonly incoming: IncomingBody }[] = [];
-
-function watchUnread(body: ResponseBody, incoming: IncomingBody, followsSignal: boolean): void {
-  if (followsSignal) unread.register(body, incoming);
-  else if (young.push({ body, incoming }) === 1) queueMicrotask(watchYoung);
-}
-
-function watchYoung(): void {
-  const bodies = young;
-  young = [];
-  for (const { body, incoming } of bodies) {
-    if (!incoming.isOver) unread.register(body, incoming);
-  }
-}
 
 function abortError(): DOMException {
   return new DOMException('The operation was aborted.', 'AbortError');
@@ -55,7 +37,7 @@ function hasBody(method: string, status: number): boolean {
 }
 
 /** See above. */
-export class Fetching implements HopOwner, Follower {
+export class Fetching implements HopOwner, Follower, OpenBody {
   readonly #request: FetchRequest;
   readonly #dispatcher: Dispatcher;
   readonly #responses: ResponseFactory;
@@ -209,7 +191,7 @@ export class Fetching implements HopOwner, Follower {
         return;
       }
       body = new ResponseBody(this.#incoming, followsSignal);
-      watchUnread(body, this.#incoming, followsSignal);
+      watchBody({ body, incoming: this.#incoming, open: this, followsSignal });
     }
     this.#status = head.status;
     const { targets, tainting: type } = request;
@@ -220,7 +202,16 @@ export class Fetching implements HopOwner, Follower {
     if (body === null) this.bodyOver();
   }
 
+  get isComplete(): boolean {
+    return this.#hop.isOver;
+  }
+
+  get isInTheWay(): boolean {
+    return this.#incoming?.isAwaited === false && this.#hop.delaysOthers;
+  }
+
   bodyOver(): void {
+    bodyClosed(this);
     if (this.#isOver) return;
     this.#leave();
     this.#report(this.#status, this.#incoming?.received ?? 0);

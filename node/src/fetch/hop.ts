@@ -5,7 +5,12 @@
  * still be discarding its body. It must not know redirects or promises.
  */
 
-import { OwnHandler, type RequestTimings, type TimedController } from '../request';
+import {
+  OwnHandler,
+  RequestController,
+  type RequestTimings,
+  type TimedController,
+} from '../request';
 import {
   type DispatchController,
   type DispatchHandler,
@@ -92,6 +97,11 @@ export class Hop extends OwnHandler implements DispatchHandler, FetchDecoding {
   /** Whether the response is complete. */
   get isOver(): boolean {
     return this.#phase === 'over';
+  }
+
+  /** Whether other requests wait for the connection that the response occupies. */
+  get delaysOthers(): boolean {
+    return RequestController.delaysOthers(this.#controller);
   }
 
   // To the dispatcher ------------------------------------------------------------------------

@@ -21,6 +21,8 @@ export interface Feeder {
 
 /** Takes the chunks. */
 export interface BodyReader {
+  /** Whether somebody waits for what comes next. */
+  readonly isWaiting: boolean;
   /** There is more, or the end, or an error. */
   ready(): void;
 }
@@ -81,6 +83,11 @@ export class IncomingBody {
   /** Whether no chunk is buffered. */
   get isEmpty(): boolean {
     return this.#chunks.length === 0;
+  }
+
+  /** Whether somebody waits for what comes next. */
+  get isAwaited(): boolean {
+    return this.#reader?.isWaiting ?? false;
   }
 
   get hasFailed(): boolean {

@@ -33,6 +33,7 @@ export function converted<T>(convert: Convert<T>, bytes: Uint8Array): Promise<T>
 
 /** Waits for all of a body. */
 class Collector<T> implements BodyReader {
+  readonly isWaiting = true;
   readonly promise: Promise<T>;
   #resolve!: (value: T) => void;
   #reject!: (reason: unknown) => void;
@@ -71,6 +72,10 @@ class PulledBodyLink implements BodyReader {
 
   constructor(source: PulledBody) {
     this.#source = new WeakRef(source);
+  }
+
+  get isWaiting(): boolean {
+    return this.waiting !== null;
   }
 
   ready(): void {

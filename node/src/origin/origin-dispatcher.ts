@@ -126,6 +126,12 @@ export class OriginDispatcher implements RequestContext, NativePoolListener, Ord
     return this.#capacity.counters(this.requests.size, this.#running, busy);
   }
 
+  /** A shared limit is the engine's business: under one, any request may be waiting. */
+  get hasQueued(): boolean {
+    if (this.settings.limit !== null) return this.session.isBusy;
+    return this.requests.size > this.#capacity.room;
+  }
+
   get #running(): number {
     return this.#order.pipelined?.running ?? this.#capacity.running(this.requests.size);
   }

@@ -23,6 +23,8 @@ export interface SendContext {
   /** The default for requests, in milliseconds; `null`: none. */
   readonly totalTimeout: number | null;
   readonly diagnostics: ConnectionDiagnostics;
+  /** Whether requests wait for a connection. */
+  readonly hasQueued: boolean;
   /** The body of a request failed while it was read, before anything of the request was sent. */
   bodyFailed(error: Error): void;
   /** What the body's source has offered so far was sent, and it continues. */

@@ -18,6 +18,8 @@ export interface Controlled {
   resumed(): void;
   /** Whether the handler reads `rawHeaders` of every response, but rarely looks inside. */
   readonly seldomLooksAtRaw: boolean;
+  /** Whether other requests wait for the connection that this one occupies. */
+  readonly delaysOthers: boolean;
 }
 
 /** Replaces a request that has ended: there is nothing left to control. */
@@ -26,6 +28,7 @@ const OVER: Controlled = {
   paused: () => undefined,
   resumed: () => undefined,
   seldomLooksAtRaw: false,
+  delaysOthers: false,
 };
 
 /** The controller of one request. */
@@ -113,6 +116,11 @@ export class RequestController implements DispatchController {
 
   set rawTrailers(value: unknown) {
     this.#rawTrailers = value;
+  }
+
+  /** Whether other requests wait for what its request occupies; not known of other controllers. */
+  static delaysOthers(controller: object | null): boolean {
+    return controller instanceof RequestController && controller.#request.delaysOthers;
   }
 
   /** A head arrived; its fields start at `fields` in `text`. For the request. */

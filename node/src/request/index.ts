@@ -6,6 +6,7 @@
  */
 
 export type { RequestContext } from './context';
+export { RequestController } from './controller';
 export { type HeadContext, serverNameOf } from './description';
 export { ConnectionDiagnostics, observe } from './diagnostics';
 export { Pipeline, Place } from './pipeline';

@@ -109,6 +109,10 @@ export abstract class Sending extends SendingBody implements ObservedRequest, Co
     return handler.responseHeaders === null && handler instanceof AsyncResource;
   }
 
+  get delaysOthers(): boolean {
+    return this.context.hasQueued;
+  }
+
   get writer(): SubmissionWriter {
     return (this.target as SendTarget).writer;
   }

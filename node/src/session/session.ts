@@ -286,6 +286,11 @@ export class Session implements RecordSink {
 
   // Life -------------------------------------------------------------------------------------
 
+  /** Whether a request is in flight that has not paused. */
+  get isBusy(): boolean {
+    return this.#turns.requests > 0;
+  }
+
   /** A request is in flight, or has resumed: it keeps the process alive until `requestRests`. */
   requestRuns(): void {
     this.#turns.requests++;

@@ -19,7 +19,6 @@ import {
   Response,
 } from '../../src/index';
 import { peerMajor } from '../../src/undici/undici';
-import { inChild } from '../support/child';
 import { http2Origin, httpsOrigin } from '../support/servers';
 
 let url: string;
@@ -461,71 +460,4 @@ it('MockAgent serves it, and gets the body’s source', async () => {
   expect(await response.json()).toEqual({ mocked: true });
   expect(counters().fetchesByPeer).toBe(before);
   await agent.close();
-});
-
-describe('an unread body', () => {
-  const flags = ['--expose-gc'];
-
-  it('releases its connection when it is collected, and holds one window until then', async () => {
-    const sent = await inChild(
-      `const http = require('node:http');
-       const { once } = require('node:events');
-       let sent = 0;
-       const server = http.createServer((request, response) => {
-         const more = () => {
-           do sent += 65536;
-           while (response.write(Buffer.alloc(65536)));
-         };
-         response.on('drain', more);
-         more();
-       });
-       server.listen(0, '127.0.0.1');
-       await once(server, 'listening');
-       const dispatcher = new dodici.Agent();
-       const url = 'http://127.0.0.1:' + server.address().port;
-       const request = once(server, 'request');
-       await (async () => void (await dodici.fetch(url, { dispatcher })))();
-       const [, response] = await request;
-       const collecting = setInterval(gc, 10);
-       await once(response, 'close');
-       clearInterval(collecting);
-       server.close();
-       await dispatcher.destroy();
-       return sent;`,
-      { flags },
-    );
-    // How much the kernel buffers on both sides is not under our control.
-    expect(sent).toBeLessThan(16 << 20);
-  });
-
-  it('is read to its end if only the promise of its text, or its stream, is left', async () => {
-    const texts = await inChild(
-      `const http = require('node:http');
-       const { once } = require('node:events');
-       const server = http.createServer((request, response) => {
-         response.write('first,');
-         collected.then(() => response.end('second'));
-       });
-       server.listen(0, '127.0.0.1');
-       await once(server, 'listening');
-       const url = 'http://127.0.0.1:' + server.address().port;
-       const dispatcher = new dodici.Agent();
-       let collected = new Promise((resolve) => {
-         let turns = 0;
-         const collecting = setInterval(() => {
-           gc();
-           if (++turns === 20) resolve(clearInterval(collecting));
-         }, 5);
-       });
-       const read = async () => (await dodici.fetch(url, { dispatcher })).text();
-       const { body } = await dodici.fetch(url, { dispatcher });
-       const texts = [await read(), ''];
-       for await (const chunk of body) texts[1] += Buffer.from(chunk);
-       server.close();
-       await dispatcher.destroy();
-       return texts;`,
-      { flags },
-    );
-    expect(texts).toEqual(['first,second', 'first,second']);
-  });
 });

@@ -2,7 +2,7 @@
 
 import { expect, it } from 'vitest';
 
-import { inChild } from '../support/child';
+import { built, inChild } from '../support/child';
 import { httpOrigin } from '../support/servers';
 
 it('a download whose chunks are dropped causes collections of the young generation only', async () => {
@@ -56,32 +56,58 @@ it('a download whose chunks are dropped causes collections of the young generati
   }
 });
 
+const isPermission = process.allowedNodeEnvironmentFlags.has('--permission');
+const permissions = [
+  isPermission ? '--permission' : '--experimental-permission',
+  ...['--allow-fs-read=*', '--allow-addons', '--allow-worker'],
+  ...(process.allowedNodeEnvironmentFlags.has('--allow-net') ? ['--allow-net'] : []),
+];
+const frozen = ['--freeze-flags-after-init'];
+/** What a worker finds out about its process. */
+const canTell = process.platform === 'linux' ? 'changed for a moment' : 'left alone';
+
 it.each([
-  ['changed for a moment', 'nothing forbids it', [], {}],
-  ['left alone', 'they are frozen', ['--freeze-flags-after-init'], {}],
-  ['left alone', 'the environment says so', [], { DODICI_YOUNG_COLLECTIONS: '0' }],
-])('V8’s flags are %s if %s', async (what, _case, flags, env) => {
+  ['changed for a moment', 'nothing forbids it', [], {}, false],
+  ['left alone', 'they are frozen', frozen, {}, false],
+  ['left alone', 'there is a permission model', permissions, {}, false],
+  ['left alone', 'the environment says so', [], { DODICI_YOUNG_COLLECTIONS: '0' }, false],
+  [canTell, 'nothing forbids it, in a worker', [], {}, true],
+  ['left alone', 'they are frozen, in a worker', frozen, {}, true],
+  ['left alone', 'they are frozen, as V8 also reads it', ['--freeze_flags_after_init'], {}, true],
+  ['left alone', 'there is a permission model, in a worker', permissions, {}, true],
+])('V8’s flags are %s if %s', async (what, _case, flags, env, inWorker) => {
   const body = Buffer.alloc(1 << 20, 'x');
   const origin = await httpOrigin((_request, response) => response.end(body));
+  const download = `
+    const v8 = require('node:v8');
+    const set = v8.setFlagsFromString;
+    let changes = 0;
+    v8.setFlagsFromString = (flag) => {
+      changes++;
+      set(flag);
+    };
+    const pool = new dodici.Pool(values.url, { connections: 1 });
+    let bytes = 0;
+    for (let i = 0; i < 40; i++) {
+      const { body } = await pool.request({ path: '/', method: 'GET' });
+      for await (const chunk of body) bytes += chunk.length;
+    }
+    await pool.close();
+    const seen = { bytes, changes };`;
+  const worker = `
+    const { parentPort, workerData: { values, built } } = require('node:worker_threads');
+    const dodici = require(built);
+    (async () => {${download} parentPort.postMessage(seen); })();`;
   try {
     const seen = (await inChild(
-      `
-      const v8 = require('node:v8');
-      const set = v8.setFlagsFromString;
-      let changes = 0;
-      v8.setFlagsFromString = (flag) => {
-        changes++;
-        set(flag);
-      };
-      const pool = new dodici.Pool(values.url, { connections: 1 });
-      let bytes = 0;
-      for (let i = 0; i < 40; i++) {
-        const { body } = await pool.request({ path: '/', method: 'GET' });
-        for await (const chunk of body) bytes += chunk.length;
-      }
-      await pool.close();
-      return { bytes, changes };`,
-      { flags, env, values: { url: origin.url } },
+      inWorker
+        ? `const { Worker } = require('node:worker_threads');
+           const workerData = { values, built: values.built };
+           // Flags of its own: it does not see those of the process.
+           const worker = new Worker(values.worker, { eval: true, workerData, execArgv: [] });
+           return (await require('node:events').once(worker, 'message'))[0];`
+        : `${download} return seen;`,
+      { flags, env, values: { url: origin.url, worker, built } },
     )) as { bytes: number; changes: number };
     expect(seen.bytes).toBe(40 << 20);
     expect(seen.changes > 0).toBe(what !== 'left alone');

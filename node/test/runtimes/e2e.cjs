@@ -120,6 +120,24 @@ async function main() {
       assert.notEqual(dodici.getGlobalDispatcher(), dispatcher);
       await dispatcher.close();
     },
+    'large bodies, without a change to V8’s flags on a runtime that is not Node': async () => {
+      const v8 = require('node:v8');
+      const set = v8.setFlagsFromString;
+      let changes = 0;
+      v8.setFlagsFromString = (flag) => {
+        changes++;
+        set(flag);
+      };
+      const agent = new dodici.Agent();
+      try {
+        for (let i = 0; i < 10; i++) await text(agent, { path: '/large' });
+      } finally {
+        v8.setFlagsFromString = set;
+        await agent.close();
+      }
+      const isNode = globalThis.Bun === undefined && globalThis.Deno === undefined;
+      assert.equal(changes > 0, isNode);
+    },
     MockAgent: async () => {
       const mock = new dodici.MockAgent({ agent: new dodici.Agent() });
       mock.get('http://mocked').intercept({ path: '/' }).reply(200, 'mock');

@@ -10,11 +10,12 @@ import { ROOT } from './lib/paths.mjs';
 import { growthPlot, plots } from './plot.mjs';
 import { commandLine } from '../scripts/command-line.mjs';
 
-const HELP = `Usage: just bench-publish [REPORT.json]
+const HELP = `Usage: just bench-publish [REPORT.json …]
 
   REPORT.json   of a run on an idle machine (default bench/results/bench.json); loads that it
                 lacks keep their place in the baseline, the plots and docs/benchmarks.md.
-                Those of "just bench-scale" and "just bench-h3" are published beside it
+                Those of "just bench-scale", which may have its ranges between them, and of
+                "just bench-h3" are published beside it
 `;
 const DOCS = join(ROOT, 'docs');
 const PAGE = join(DOCS, 'benchmarks.md');
@@ -32,13 +33,18 @@ const DRAWINGS = {
 const { values: options, positionals } = commandLine(HELP, {
   allowPositionals: true,
 });
-const [file = REPORT] = positionals;
-if (!existsSync(file)) fail(`${file} is missing: run "just bench"`);
+const files = positionals.length > 0 ? positionals : [REPORT];
+for (const file of files) {
+  if (!existsSync(file)) fail(`${file} is missing: run "just bench"`);
+}
 
-const report = read(file);
-const kind = report.ranges ? 'scale' : report.of;
-const publish = { scale: publishGrowth, h3: publishHttp3 }[kind] ?? publishLoads;
-const written = await publish(report);
+const reports = files.map(read);
+const ranges = reports.flatMap((report) => report.ranges ?? []);
+if (files.length > 1 && !reports.every((report) => report.ranges)) fail('one report at a time');
+const [first] = reports;
+const publish = first.of === 'h3' ? publishHttp3 : publishLoads;
+const written =
+  ranges.length > 0 ? await publishGrowth({ ...first, ranges }) : await publish(first);
 console.log(['docs/benchmarks.md', ...written].join('\n'));
 
 async function publishLoads(run) {

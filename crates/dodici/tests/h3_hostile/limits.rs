@@ -228,3 +228,39 @@ async fn s34_over_http3_a_reader_without_credit_stops_the_server() {
     client.shut_down().await;
     peer.finish().await;
 }
+
+#[tokio::test]
+async fn s37_over_http3_after_many_resets_a_connection_is_replaced() {
+    let streams = Watched::<usize>::default();
+    let count = streams.clone();
+    let peer = listen().run(move |mut peer| {
+        let count = count.clone();
+        async move {
+            peer.begin(&[]).await;
+            while let Some(mut stream) = peer.next_stream().await {
+                count.update(|streams| *streams += 1);
+                tokio::spawn(async move {
+                    stream.stopped().await;
+                    while stream.read_some().await.is_some() {}
+                    stream.reset(h3::code::REQUEST_CANCELLED);
+                });
+            }
+        }
+    });
+    let client = client(peer.port(), single());
+    let mut rounds = 0;
+    while client.events.connects() < 2 && rounds < 40 {
+        rounds += 1;
+        let calls: Vec<_> = (0..50).map(|_| client.get("/")).collect();
+        let arrived = streams.wait(|streams| (*streams == 50 * rounds).then_some(()));
+        within("requests", arrived).await;
+        for call in calls {
+            call.handle.cancel();
+            within("abort", call.error()).await;
+        }
+    }
+    // 800 resets, and what was open when they were reached.
+    assert_eq!((client.events.connects(), rounds), (2, 17));
+    client.shut_down().await;
+    peer.finish().await;
+}

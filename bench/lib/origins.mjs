@@ -27,6 +27,7 @@ import { executable } from './paths.mjs';
  * @param {object} options
  * @param {number} options.bytes of each response's body
  * @param {number} [options.delay] milliseconds before a response
+ * @param {boolean} [options.each] whether pipelined requests are answered with a write each
  * @param {number} [options.ports] origins, of one process
  * @param {boolean} [options.tls]
  * @param {boolean} [options.unix]
@@ -34,10 +35,12 @@ import { executable } from './paths.mjs';
  * @returns {Promise<Origin>}
  */
 export async function minimalServer(options) {
-  const { bytes, delay = 0, ports = 1, tls = false, unix = false, waits = false } = options;
+  const { bytes, delay = 0, each = false, ports = 1, tls = false } = options;
+  const { unix = false, waits = false } = options;
   const args = ['--body', String(bytes), '--delay', String(delay)];
   const directory = tls || unix ? folder(tls) : undefined;
   if (tls) args.push('--tls', directory);
+  if (each) args.push('--each');
   if (waits) args.push('--waits');
   if (unix) args.push('--unix', join(directory, 'server.sock'));
   else if (ports > 1) args.push('--ports', String(ports));

@@ -28,11 +28,13 @@ pub(crate) struct Answer {
     /// Bytes of the body after `start`.
     rest: u64,
     delay: Duration,
+    /// Each has a write of its own, also those of requests that came together.
+    each: bool,
 }
 
 impl Answer {
-    /// A 200 with `body` bytes, `delay` after the request.
-    pub(crate) fn new(body: u64, delay: Duration) -> Self {
+    /// A 200 with `body` bytes, `delay` after the request; see [`Answer::each`].
+    pub(crate) fn new(body: u64, delay: Duration, each: bool) -> Self {
         let prepared = if body <= PIECE as u64 { body } else { 0 };
         let mut start = head(body);
         start.resize(start.len() + prepared as usize, b'x');
@@ -43,6 +45,7 @@ impl Answer {
             piece,
             rest,
             delay,
+            each,
         }
     }
 
@@ -102,7 +105,7 @@ pub(crate) async fn serve(
         if !answer.delay.is_zero() {
             tokio::time::sleep(answer.delay).await;
         }
-        if requests == 1 || answer.rest > 0 {
+        if requests == 1 || answer.rest > 0 || answer.each {
             for _ in 0..requests {
                 answer.write(&mut stream).await?;
             }

@@ -30,11 +30,12 @@ mod waits;
 const HELP: &str = "\
 Minimal HTTP/1.1 keep-alive server for benchmarks.
 
-Usage: dodici-bench-server [--body BYTES] [--delay MILLISECONDS] [--tls DIRECTORY] [--waits]
-                           [--port PORT | --ports N | --unix PATH]
+Usage: dodici-bench-server [--body BYTES] [--delay MILLISECONDS] [--each] [--tls DIRECTORY]
+                           [--waits] [--port PORT | --ports N | --unix PATH]
 
   --body BYTES   size of every response body (default 13)
   --delay MS     wait before the responses to what one read brought (default 0)
+  --each         answer each request with a write of its own, also pipelined ones
   --tls DIR      TLS 1.3 with cert.pem and key.pem of this directory
   --waits        tell how long requests had waited since their `x-dispatched: MICROSECONDS`
                  (since 1970) when they arrived
@@ -46,6 +47,7 @@ Usage: dodici-bench-server [--body BYTES] [--delay MILLISECONDS] [--tls DIRECTOR
 struct Options {
     body: u64,
     delay: Duration,
+    each: bool,
     tls: Option<PathBuf>,
     waits: bool,
     listen: Listen,
@@ -93,6 +95,7 @@ fn parse(mut args: lexopt::Parser) -> Result<Option<Options>, lexopt::Error> {
     let mut options = Options {
         body: 13,
         delay: Duration::ZERO,
+        each: false,
         tls: None,
         waits: false,
         listen: Listen::Tcp { port: 0, count: 1 },
@@ -101,6 +104,7 @@ fn parse(mut args: lexopt::Parser) -> Result<Option<Options>, lexopt::Error> {
         match arg {
             Long("body") => options.body = args.value()?.parse()?,
             Long("delay") => options.delay = Duration::from_millis(args.value()?.parse()?),
+            Long("each") => options.each = true,
             Long("tls") => options.tls = Some(args.value()?.into()),
             Long("waits") => options.waits = true,
             Long("port") => {
@@ -129,7 +133,7 @@ struct Shared {
 
 async fn run(options: Options) -> Result<(), Box<dyn std::error::Error>> {
     let shared = Shared {
-        answer: Rc::new(Answer::new(options.body, options.delay)),
+        answer: Rc::new(Answer::new(options.body, options.delay, options.each)),
         served: Rc::new(Served {
             waits: options.waits.then(RefCell::default),
             ..Served::default()

@@ -232,6 +232,7 @@ async function measured(load) {
       rounds: Number(options.rounds),
       node,
       nodeArgs,
+      env: origins.h3.env,
       args: [...load.args, ...size(load.bytes), ...(load.args.includes('--requests') ? [] : timed)],
       async onRound(name, _round, figures) {
         process.stdout.write('.');

@@ -53,9 +53,9 @@ const KINDS = {
     return overDispatcher(module, new module.Agent(options), target, api);
   },
   node: (_module, target) => (target.http2 ? nodeHttp2(target) : nodeHttp(target)),
-  // With the options of Bun's fetch, which Node's ignores.
-  fetch: (_module, target) =>
-    overFetch(fetch, target, target.http3 ? { protocol: 'http3', tls: { ca: target.ca } } : {}),
+  // With an option of Bun's fetch, which Node's ignores. Over HTTP/3 it has an authority from the
+  // environment only.
+  fetch: (_module, target) => overFetch(fetch, target, target.http3 ? { protocol: 'http3' } : {}),
   axios: ({ default: axios }, target) => {
     const agents = { httpAgent: keepAlive(http, target), httpsAgent: keepAlive(https, target) };
     const instance = axios.create({ ...agents, responseType: 'arraybuffer', proxy: false });
@@ -84,9 +84,10 @@ const KINDS = {
   impit: ({ Impit }, target) => {
     // It reads no CA file. Over HTTP/2, nghttpd rejects it unless it impersonates a browser.
     const browser = target.http2 ? { browser: 'chrome' } : {};
-    const http3 = target.http3 ? { http3: true, forceHttp3: true } : {};
-    const impit = new Impit({ ignoreTlsErrors: target.ca !== undefined, ...browser, ...http3 });
-    return overFetch((input, init) => impit.fetch(input, init), target);
+    const { http3 } = target;
+    const impit = new Impit({ ignoreTlsErrors: target.ca !== undefined, http3, ...browser });
+    const forced = http3 ? { forceHttp3: true } : {};
+    return overFetch((input, init) => impit.fetch(input, { ...init, ...forced }), target);
   },
   'wreq-js': async ({ createTransport, fetch: wreqFetch }, target) => {
     const transport = await createTransport({

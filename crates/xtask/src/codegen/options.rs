@@ -441,6 +441,8 @@ mod tests {
         let sources = [
             "options.rs",
             "origin_options.rs",
+            "options/http2.rs",
+            "options/http3.rs",
             "options/tls.rs",
             "ext/builder.rs",
         ];

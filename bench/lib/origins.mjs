@@ -61,6 +61,30 @@ export async function minimalServer(options) {
   };
 }
 
+/** Listening sockets of one process: as many connections must fit beside them. */
+const PORTS = 5000;
+
+/**
+ * Minimal servers with any number of origins together.
+ *
+ * @param {{ bytes: number, origins: number }} options
+ * @returns {Promise<Origin>}
+ */
+export async function minimalServers({ bytes, origins }) {
+  const servers = [];
+  for (let left = origins; left > 0; left -= PORTS) {
+    servers.push(await minimalServer({ bytes, ports: Math.min(left, PORTS) }));
+  }
+  return {
+    args: servers.flatMap(({ args }) => args),
+    async stop() {
+      const accounts = await Promise.all(servers.map((server) => server.stop()));
+      const sum = (key) => accounts.reduce((all, account) => all + account[key], 0);
+      return { requests: sum('requests'), connections: sum('connections') };
+    },
+  };
+}
+
 /**
  * Starts one of our servers, which says where it listens and, for each line that it gets and at its
  * end, what it has served.
